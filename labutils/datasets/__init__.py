@@ -1,0 +1,1 @@
+"""Datasets for unpaired translation: rendered, published, or a student's own photographs."""
