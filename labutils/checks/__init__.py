@@ -1,0 +1,60 @@
+"""The exercises' checks: what was expected, what came, and a hint, in words. One module a lesson.
+
+A check never raises in a student's notebook. With ``LAB_STRICT=1``, which CI sets for the solved notebooks,
+it raises ``AssertionError`` instead of printing.
+"""
+
+import importlib
+import os
+
+import numpy as np
+
+EXERCISES = {}
+
+
+class Hint(Exception):
+    """A wrong answer; the text says what was expected, what came, and how to go on."""
+
+
+def exercise(name):
+    """Register the decorated function, which takes the student's value, as the check of exercise ``name``.
+
+    It raises ``Hint`` for a wrong answer and returns nothing for a right one.
+    """
+
+    def register(function):
+        EXERCISES[name] = function
+        return function
+
+    return register
+
+
+def check(name, value):
+    """Check the answer ``value`` of exercise ``name`` ("1-scale": the lesson, what it is about); print the result."""
+    importlib.import_module(f"{__name__}.lesson{name[0]}")
+    if name not in EXERCISES:
+        raise ValueError(f"No exercise is called {name!r}. There are: {', '.join(sorted(EXERCISES))}.")
+    try:
+        EXERCISES[name](value)
+    except Hint as hint:
+        message = f"{name}: not yet. {hint}"
+    except Exception as error:  # the student's own code, called by the check
+        message = f"{name}: not yet. Your code raised {type(error).__name__}: {error}"
+    else:
+        print(f"{name}: right.")
+        return
+    if os.environ.get("LAB_STRICT") == "1":
+        raise AssertionError(message)
+    print(message)
+
+
+def close(value, expected, what, hint="", tolerance=1e-5):
+    """Raise ``Hint`` unless ``value`` has the shape and the values of ``expected``."""
+    array, expected = np.asarray(value), np.asarray(expected)
+    if array.shape != expected.shape:
+        raise Hint(f"{what} should have shape {expected.shape}, yours has {array.shape}. {hint}")
+    if np.allclose(array, expected, rtol=tolerance, atol=tolerance):
+        return
+    shown = expected if expected.size <= 4 else f"values from {expected.min():.3g} to {expected.max():.3g}"
+    came = array if array.size <= 4 else f"values from {array.min():.3g} to {array.max():.3g}"
+    raise Hint(f"{what}: expected {shown}, got {came}. {hint}")

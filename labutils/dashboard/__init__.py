@@ -1,0 +1,1 @@
+"""The widgets; nothing else in ``labutils`` imports ipywidgets."""

@@ -1,0 +1,87 @@
+"""Figures for the lessons. They are drawn on ``Figure`` objects directly: pyplot's global state is not touched."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart with every common form of colour blindness. Pair it with line styles.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+
+
+class Plot(Figure):
+    """A matplotlib figure that shows itself in a notebook, with ``alt``, a text for those who cannot see it."""
+
+    def __init__(self, *args, alt, **kwargs):
+        kwargs.setdefault("layout", "constrained")
+        super().__init__(*args, **kwargs)
+        FigureCanvasAgg(self)
+        self.alt = alt
+
+    def png(self, dpi=100):
+        """The figure as the bytes of a PNG file."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=dpi)
+        return buffer.getvalue()
+
+    def _repr_html_(self):
+        data = base64.b64encode(self.png()).decode()
+        return f'<img alt="{html.escape(self.alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+
+    def __repr__(self):
+        return f"<figure: {self.alt}>"
+
+
+def as_uint8(image):
+    """A picture ready to show: uint8 as it is, floats as [0, 1], or as [-1, 1] if any value is below 0."""
+    image = np.asarray(image)
+    if image.dtype == np.uint8:
+        return image
+    if image.min() < 0:
+        image = (image + 1) / 2
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4):
+    """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``)."""
+    rows = [list(row) for row in rows]
+    columns = max(len(row) for row in rows)
+    plot = Plot(figsize=(scale * columns + 1.0 * bool(row_titles), scale * len(rows)), alt=alt)
+    axes = plot.subplots(len(rows), columns, squeeze=False)
+    for i, row in enumerate(rows):
+        for j in range(columns):
+            axis = axes[i, j]
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            if j < len(row):
+                axis.imshow(as_uint8(row[j]), cmap="gray", interpolation="nearest")
+            if column_titles and i == 0 and j < len(column_titles):
+                axis.set_title(column_titles[j], fontsize=9)
+            if row_titles and j == 0:
+                axis.set_ylabel(row_titles[i], fontsize=9, rotation=0, ha="right", va="center")
+    return plot
+
+
+def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3)):
+    """Lines over steps. ``series``: ``{name: (x, y)}``; ``marks``: ``[(x, text)]``, drawn as vertical lines."""
+    plot = Plot(figsize=size, alt=alt)
+    axis = plot.subplots()
+    for number, (name, (x, y)) in enumerate(series.items()):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        window = min(smooth, len(y))
+        if window > 1:
+            y = np.convolve(y, np.ones(window) / window, mode="valid")
+            x = x[window - 1 :]
+        axis.plot(x, y, color=COLOURS[number % 7], linestyle=LINES[number % 7], label=name, linewidth=1.4)
+    for x, text in marks:
+        axis.axvline(x, color="0.5", linewidth=0.8)
+        axis.annotate(text, (x, 1), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, va="top")
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.grid(alpha=0.3)
+    if series:
+        axis.legend(fontsize=8, loc="upper right")
+    return plot

@@ -1,0 +1,91 @@
+"""One place for sizes and step counts: ``smoke`` for CI, ``class`` for two cores, ``full`` for a GPU."""
+
+import os
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The numbers of one profile. Sizes are pixels, counts are pictures a domain."""
+
+    name: str
+    cost: str  # what it takes, in words, shown at the top of every lesson
+    dataset: str  # a rendered dataset, or one of ``datasets.public.DATASETS``
+    size: int
+    train: int
+    test: int
+    generator: dict  # arguments of ``models.build``, without the size
+    discriminator: dict
+    steps: int
+    constant_steps: int  # the learning rate falls to zero from here to ``steps``
+    checkpoint_every: int
+    sample_every: int
+    style_size: int
+    style_steps: int
+    learning_rate: float = 2e-4
+    loss_weights: dict = field(default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0})
+    pool_size: int = 50
+    batch_size: int = 1
+
+
+PROFILES = {
+    "smoke": Profile(
+        name="smoke",
+        cost="a few seconds a cell, for automatic tests: too short to see anything learned",
+        dataset="orchard",
+        size=32,
+        train=16,
+        test=8,
+        generator={"kind": "unet_generator", "filters": 8},
+        discriminator={"kind": "patch_discriminator", "filters": 8, "strides": (2, 2)},
+        steps=12,
+        constant_steps=6,
+        checkpoint_every=4,
+        sample_every=4,
+        style_size=64,
+        style_steps=5,
+    ),
+    "class": Profile(
+        name="class",
+        cost="two CPU cores; the longest cell trains in the background for about 4 minutes",
+        dataset="orchard",
+        size=64,
+        train=400,
+        test=200,
+        generator={"kind": "unet_generator", "filters": 16},
+        discriminator={"kind": "patch_discriminator", "filters": 32, "strides": (2, 2)},
+        steps=5000,
+        constant_steps=2500,
+        checkpoint_every=500,
+        sample_every=100,
+        style_size=224,
+        style_steps=60,
+    ),
+    "full": Profile(
+        name="full",
+        cost="a GPU and one to two days; the paper's recipe on real photographs",
+        dataset="apple2orange",
+        size=256,
+        train=1019,
+        test=248,
+        generator={"kind": "resnet_generator", "filters": 64, "blocks": 9},
+        discriminator={"kind": "patch_discriminator", "filters": 64},
+        steps=200 * 1019,
+        constant_steps=100 * 1019,
+        checkpoint_every=1019,
+        sample_every=200,
+        style_size=512,
+        style_steps=300,
+    ),
+}
+
+
+def load(name=None):
+    """The profile called ``name``, else the one in the variable ``LAB_PROFILE``, else ``"class"``.
+
+    Raises ``ValueError`` for an unknown name.
+    """
+    name = name or os.environ.get("LAB_PROFILE") or "class"
+    if name not in PROFILES:
+        raise ValueError(f"Unknown profile {name!r}: choose one of {', '.join(PROFILES)}.")
+    return PROFILES[name]
