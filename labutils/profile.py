@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -89,3 +90,8 @@ def load(name=None):
     if name not in PROFILES:
         raise ValueError(f"Unknown profile {name!r}: choose one of {', '.join(PROFILES)}.")
     return PROFILES[name]
+
+
+def home(*parts):
+    """A path inside the course's own folder, wherever the notebook was started from: ``home("data")``."""
+    return Path(__file__).resolve().parents[1].joinpath(*parts)

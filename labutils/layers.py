@@ -1,0 +1,100 @@
+"""The layers Keras lacks, and the only place where the two TensorFlow generations differ.
+
+Both layers keep their class names in both environments, so that weight files travel between them.
+"""
+
+import tensorflow as tf
+
+
+@tf.keras.utils.register_keras_serializable("labutils")
+class InstanceNormalization(tf.keras.layers.Layer):
+    """Each channel of each picture, less its own mean, over its own standard deviation; then scaled and shifted.
+
+    Equal to ``tensorflow_addons.layers.InstanceNormalization`` (which sets ``epsilon`` to 1e-3), and faster: for one
+    picture it is what batch normalisation does in training, and TensorFlow has one fused kernel for that.
+
+    Shapes: (batch, height, width, channels) in and out. Statistics are taken in float32 under mixed precision.
+    Paper: Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
+
+    Example::
+
+        pictures = InstanceNormalization()(tf.random.normal((1, 64, 64, 8)))
+    """
+
+    def __init__(self, epsilon=1e-5, center=True, scale=True, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon, self.center, self.scale = epsilon, center, scale
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(
+            name="gamma",
+            shape=shape,
+            initializer=tf.keras.initializers.RandomNormal(1.0, 0.02) if self.scale else "ones",
+            trainable=self.scale,
+        )
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", trainable=self.center)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
+        if x.shape[0] == 1:
+            x = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
+        else:
+            mean, variance = tf.nn.moments(x, axes=(1, 2), keepdims=True)
+            x = tf.nn.batch_normalization(x, mean, variance, beta, gamma, self.epsilon)
+        return tf.cast(x, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+        }
+
+
+@tf.keras.utils.register_keras_serializable("labutils")
+class ReflectionPadding2D(tf.keras.layers.Layer):
+    """Continue a picture beyond its border as a mirror would: no dark frame, unlike zero padding.
+
+    ``padding``: pixels on every side, or (before, after). Shapes: (batch, height, width, channels) to
+    (batch, height + before + after, width + before + after, channels); height and width must be above ``padding``.
+    """
+
+    def __init__(self, padding=1, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
+
+    def call(self, inputs):
+        return tf.pad(inputs, [(0, 0), self.padding, self.padding, (0, 0)], mode="REFLECT")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        grow = sum(self.padding)
+        return (batch, height and height + grow, width and width + grow, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
+@tf.keras.utils.register_keras_serializable("labutils")
+class AttentionBlend(tf.keras.layers.Layer):
+    """Lets a generator say *where* it changes the picture: ``picture · (1 - m) + painted · m``.
+
+    Inputs: the picture (batch, height, width, 3) in [-1, 1] and four raw maps (batch, height, width, 4): three become
+    the painted colours by tanh, the last the attention mask m by a sigmoid. Output: (batch, height, width, 3).
+    Paper: Mejjati et al. 2018, "Unsupervised Attention-guided Image-to-Image Translation".
+    """
+
+    def call(self, inputs):
+        picture, maps = inputs
+        painted, mask = tf.tanh(maps[..., :3]), tf.sigmoid(maps[..., 3:])
+        return picture + mask * (painted - picture)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
