@@ -1,0 +1,213 @@
+"""What the three rendered datasets share: noise, antialiased shapes, compositing, and writing the four folders.
+
+Scenes live in the unit square, x to the right and y down, so that a picture means the same at every size. Pictures
+are drawn at twice their size and averaged. All randomness is uniform and integer draws of one PCG64 generator a
+scene, made before anything is drawn: the same seed gives the same scene on every machine and at every size.
+"""
+
+import colorsys
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+SUPERSAMPLING = 2
+FOLDERS = ("trainA", "trainB", "testA", "testB")
+SCENES_PER_FOLDER = (
+    400_000  # room for the scenes of one folder; 3 rooms a seed, so that nothing is ever shared
+)
+
+
+class Pair(NamedTuple):
+    """The same scene in both domains: ``a`` and ``b`` float32 (size, size, 3) in [0, 1], and ``mask`` float32
+    (size, size) in [0, 1], where they may differ. Where the mask is 0, ``a`` and ``b`` are equal."""
+
+    a: np.ndarray
+    b: np.ndarray
+    mask: np.ndarray
+
+
+def generator(seed, stream=0):
+    """Random numbers for one scene (numpy's PCG64, whose streams are the same on every machine)."""
+    return np.random.Generator(np.random.PCG64([int(seed), stream]))
+
+
+def axis(size):
+    """The places of the samples along one side of a picture, float32 in (0, 1)."""
+    n = size * SUPERSAMPLING
+    return ((np.arange(n) + 0.5) / n).astype(np.float32)
+
+
+def average(samples):
+    """Samples (2·size, 2·size, ...) averaged to pixels (size, size, ...)."""
+    return (samples[::2, ::2] + samples[1::2, ::2] + samples[::2, 1::2] + samples[1::2, 1::2]) * np.float32(
+        0.25
+    )
+
+
+def smoothstep(low, high, x):
+    """0 below ``low``, 1 above ``high``, smooth between; exactly 0 and 1 outside. ``low > high`` falls instead."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def mix(a, b, t):
+    """``a`` where t is 0, ``b`` where t is 1."""
+    return a + (b - a) * t
+
+
+def colour(hue, saturation, value):
+    """An RGB colour, float32 (3,), from hue, saturation and value in [0, 1]."""
+    return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), np.float32)
+
+
+def lattice(rng, rows, columns):
+    """Random values in [0, 1) at the corners of a grid, float32 (rows, columns), for ``noise``."""
+    return rng.uniform(size=(rows, columns)).astype(np.float32)
+
+
+def noise(values, x, y):
+    """Smooth noise in [0, 1] at points x, y (in cells of the lattice ``values``, which repeats endlessly)."""
+    rows, columns = values.shape
+    left, top = np.floor(x), np.floor(y)
+    u, v = x - left, y - top
+    u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
+    i, j = top.astype(np.int32) % rows, left.astype(np.int32) % columns
+    below, right, flat = (i + 1) % rows * columns, (j + 1) % columns, values.ravel()
+    i = i * columns
+    upper = mix(flat[i + j], flat[i + right], u)
+    return mix(upper, mix(flat[below + j], flat[below + right], u), v)
+
+
+def stretch(values, size):
+    """A lattice spread over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
+
+    def weights(n):
+        position = axis(size) * (n - 3)
+        cell = position.astype(int)
+        t, rows, matrix = position - cell, np.arange(len(position)), np.zeros((len(position), n), np.float32)
+        spline = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3)
+        for k, weight in enumerate(spline):
+            matrix[rows, cell + k] = weight / 6
+        return matrix
+
+    rows, columns = values.shape
+    return weights(rows) @ values @ weights(columns).T
+
+
+def spots(values, x, y):
+    """Distance to the nearest of scattered points, about one a cell of the lattice ``values``, in cells."""
+    rows, columns = values.shape
+    nearest = np.float32(9)
+    for k in (
+        0,
+        1,
+    ):  # of the points of two shifted grids, each looks only at its own cell: quick, and even enough
+        left, top = np.floor(x + 0.5 * k), np.floor(y + 0.5 * k)
+        i, j = top.astype(np.int32) % rows, left.astype(np.int32) % columns
+        jitter = values.ravel()[i * columns + j]
+        u = x + 0.5 * k - left - 0.5 - 0.36 * np.cos(50 * jitter + k)
+        v = y + 0.5 * k - top - 0.5 - 0.36 * np.sin(50 * jitter + k)
+        nearest = np.minimum(nearest, np.sqrt(u * u + v * v))
+    return nearest
+
+
+def paint(canvas, layer, alpha):
+    """Lay ``layer`` (h, w, 3) or a colour (3,) over ``canvas`` (h, w, 3), in place, with opacity ``alpha`` (h, w)."""
+    canvas += (layer - canvas) * alpha[..., None]
+
+
+def check(size, variety, varieties):
+    """Raise ``ValueError`` for a picture that cannot be rendered."""
+    if not isinstance(size, int | np.integer) or size < 8:
+        raise ValueError(
+            f"size={size!r}: a rendered picture needs a whole number of pixels a side, at least 8."
+        )
+    if variety is not None and variety not in varieties:
+        raise ValueError(f"Unknown variety {variety!r}: choose one of {', '.join(varieties)}, or None.")
+
+
+def scenes(train, test, seed):
+    """The scene of every file: ``{"trainA/0000.jpg": scene seed}``. No scene is in two sets; test pairs share theirs."""
+    first = int(seed) * 3 * SCENES_PER_FOLDER
+    table = {}
+    # Training pictures are JPEGs, as photographs are: a quarter of the bytes. Test pairs are lossless, because outside
+    # the mask the two must stay equal.
+    for folder, room, count, ending in zip(
+        FOLDERS, (0, 1, 2, 2), (train, train, test, test), "jjpp", strict=True
+    ):
+        for number in range(count):
+            name = f"{folder}/{number:04}.{'jpg' if ending == 'j' else 'png'}"
+            table[name] = first + room * SCENES_PER_FOLDER + number
+    return table
+
+
+def write(name, version, render, root, train, test, size, seed, progress=True):
+    """Render the dataset ``name`` into ``root`` (see ``orchard.write``), all or nothing; return ``root`` as a Path.
+
+    ``render(scene, size, domain)`` gives one picture, float32 (size, size, 3) in [0, 1], of domain ``"a"`` or ``"b"``.
+    """
+    root = Path(root)
+    check(size, None, ())
+    for key, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or not least <= value <= SCENES_PER_FOLDER:
+            raise ValueError(f"{key}={value!r}: give a whole number from {least} to {SCENES_PER_FOLDER}.")
+    record = {"generator": name, "version": version, "size": int(size), "seed": int(seed)}
+    record |= {"train": int(train), "test": int(test), "scenes": scenes(train, test, seed)}
+    if _holds(root, name, record):
+        return root
+
+    def save(file):
+        picture = render(record["scenes"][file], size, "a" if file.split("/")[0].endswith("A") else "b")
+        picture = Image.fromarray((picture * 255 + 0.5).astype(np.uint8))
+        picture.save(aside / file, quality=95, subsampling=0)
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as folder:
+        aside = Path(folder) / root.name
+        for part in FOLDERS:
+            (aside / part).mkdir(parents=True)
+        files = list(record["scenes"])
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
+            for _ in tqdm(pool.map(save, files), name, len(files), unit=" pictures", disable=not progress):
+                pass
+        (aside / f"{name}.json").write_text(json.dumps(record, indent=1))
+        _move(aside, root, name, record)
+    return root
+
+
+def _holds(root, name, record):
+    """Whether ``root`` already is this dataset; ``ValueError`` if it is something else."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    remedy = "Choose another folder, or delete this one first."
+    try:
+        found = json.loads((root / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        here = sorted(path.name for path in root.iterdir())[:5] if root.is_dir() else "a file"
+        raise ValueError(f"{root} is not empty and holds no {name}: found {here}. {remedy}") from None
+    if found != record:
+        differ = {k: (found.get(k), v) for k, v in record.items() if k != "scenes" and found.get(k) != v}
+        what = ", ".join(f"{k} {old} instead of {new}" for k, (old, new) in differ.items()) or "other scenes"
+        raise ValueError(f"{root} holds another {name}, with {what}. {remedy}")
+    missing = [file for file in record["scenes"] if not (root / file).is_file()]
+    if missing:
+        raise ValueError(f"{root} lacks {len(missing)} of its pictures, {missing[0]} first. {remedy}")
+    return True
+
+
+def _move(aside, root, name, record):
+    """Put the finished folder in place. If another process was first with the same dataset, keep that one."""
+    if root.is_dir() and not any(root.iterdir()):
+        root.rmdir()
+    try:
+        os.replace(aside, root)
+    except OSError:
+        if not (root.exists() and _holds(root, name, record)):
+            raise
