@@ -1,11 +1,13 @@
-"""What the three rendered datasets share: noise, antialiased shapes, compositing, and writing the four folders.
+"""What the rendered datasets share: noise, antialiasing, compositing, and writing the four folders.
 
-Scenes live in the unit square, x to the right and y down, so that a picture means the same at every size. Pictures
-are drawn at twice their size and averaged. All randomness is uniform and integer draws of one PCG64 generator a
-scene, made before anything is drawn: the same seed gives the same scene on every machine and at every size.
+Scenes live in the unit square, x to the right and y down, so that a picture means the same at every size.
+Pictures are drawn at twice their size and averaged. All randomness is uniform and integer draws of one PCG64
+generator a scene, made before anything is drawn: the same seed gives the same scene on every machine and at
+every size.
 """
 
 import colorsys
+import functools
 import json
 import os
 import tempfile
@@ -19,14 +21,12 @@ from tqdm import tqdm
 
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
-SCENES_PER_FOLDER = (
-    400_000  # room for the scenes of one folder; 3 rooms a seed, so that nothing is ever shared
-)
+SCENES_PER_SET = 400_000  # trainA, trainB and test each have this many scenes of their own, for every seed
 
 
 class Pair(NamedTuple):
-    """The same scene in both domains: ``a`` and ``b`` float32 (size, size, 3) in [0, 1], and ``mask`` float32
-    (size, size) in [0, 1], where they may differ. Where the mask is 0, ``a`` and ``b`` are equal."""
+    """The same scene in both domains, ``a`` and ``b``, float32 (size, size, 3) in [0, 1]; ``mask``, float32
+    (size, size) in [0, 1], is where they may differ: where it is 0, they are equal."""
 
     a: np.ndarray
     b: np.ndarray
@@ -52,7 +52,7 @@ def average(samples):
 
 
 def smoothstep(low, high, x):
-    """0 below ``low``, 1 above ``high``, smooth between; exactly 0 and 1 outside. ``low > high`` falls instead."""
+    """0 up to ``low``, 1 from ``high`` on, smooth between. With ``low > high`` it falls instead."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -87,18 +87,20 @@ def noise(values, x, y):
 
 def stretch(values, size):
     """A lattice spread over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
-
-    def weights(n):
-        position = axis(size) * (n - 3)
-        cell = position.astype(int)
-        t, rows, matrix = position - cell, np.arange(len(position)), np.zeros((len(position), n), np.float32)
-        spline = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3)
-        for k, weight in enumerate(spline):
-            matrix[rows, cell + k] = weight / 6
-        return matrix
-
     rows, columns = values.shape
-    return weights(rows) @ values @ weights(columns).T
+    return _splines(rows, size) @ values @ _splines(columns, size).T
+
+
+@functools.lru_cache(maxsize=64)
+def _splines(n, size):
+    """Weights of n values at each sample of a side, float32 (2·size, n)."""
+    position = axis(size) * (n - 3)
+    cell = position.astype(int)
+    t, rows, matrix = position - cell, np.arange(len(position)), np.zeros((len(position), n), np.float32)
+    weights = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3)
+    for k, weight in enumerate(weights):
+        matrix[rows, cell + k] = weight / 6
+    return matrix
 
 
 def spots(values, x, y):
@@ -119,7 +121,7 @@ def spots(values, x, y):
 
 
 def paint(canvas, layer, alpha):
-    """Lay ``layer`` (h, w, 3) or a colour (3,) over ``canvas`` (h, w, 3), in place, with opacity ``alpha`` (h, w)."""
+    """Lay ``layer``, (h, w, 3) or (3,), over ``canvas`` (h, w, 3) in place, with opacity ``alpha`` (h, w)."""
     canvas += (layer - canvas) * alpha[..., None]
 
 
@@ -134,30 +136,30 @@ def check(size, variety, varieties):
 
 
 def scenes(train, test, seed):
-    """The scene of every file: ``{"trainA/0000.jpg": scene seed}``. No scene is in two sets; test pairs share theirs."""
-    first = int(seed) * 3 * SCENES_PER_FOLDER
-    table = {}
-    # Training pictures are JPEGs, as photographs are: a quarter of the bytes. Test pairs are lossless, because outside
-    # the mask the two must stay equal.
-    for folder, room, count, ending in zip(
-        FOLDERS, (0, 1, 2, 2), (train, train, test, test), "jjpp", strict=True
-    ):
-        for number in range(count):
-            name = f"{folder}/{number:04}.{'jpg' if ending == 'j' else 'png'}"
-            table[name] = first + room * SCENES_PER_FOLDER + number
-    return table
+    """The scene of every file, ``{"trainA/0000.jpg": scene}``: no two sets share one, but test pairs do."""
+    first = int(seed) * 3 * SCENES_PER_SET
+    # Training pictures are JPEGs, as photographs are: a third of the bytes. Test pairs are lossless, because
+    # outside the mask the two must stay equal.
+    files = {
+        f"train{domain}/{i:04}.jpg": first + i + "AB".index(domain) * SCENES_PER_SET
+        for domain in "AB"
+        for i in range(train)
+    }
+    return files | {
+        f"test{domain}/{i:04}.png": first + i + 2 * SCENES_PER_SET for domain in "AB" for i in range(test)
+    }
 
 
 def write(name, version, render, root, train, test, size, seed, progress=True):
-    """Render the dataset ``name`` into ``root`` (see ``orchard.write``), all or nothing; return ``root`` as a Path.
+    """Render the dataset ``name`` into ``root`` (see ``orchard.write``), all or nothing; return ``root``.
 
-    ``render(scene, size, domain)`` gives one picture, float32 (size, size, 3) in [0, 1], of domain ``"a"`` or ``"b"``.
+    ``render(scene, size, domain)`` gives one picture, float32 (size, size, 3) in [0, 1], domain "a" or "b".
     """
     root = Path(root)
     check(size, None, ())
     for key, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or not least <= value <= SCENES_PER_FOLDER:
-            raise ValueError(f"{key}={value!r}: give a whole number from {least} to {SCENES_PER_FOLDER}.")
+        if not isinstance(value, int | np.integer) or not least <= value <= SCENES_PER_SET:
+            raise ValueError(f"{key}={value!r}: give a whole number from {least} to {SCENES_PER_SET}.")
     record = {"generator": name, "version": version, "size": int(size), "seed": int(seed)}
     record |= {"train": int(train), "test": int(test), "scenes": scenes(train, test, seed)}
     if _holds(root, name, record):
