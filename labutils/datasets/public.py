@@ -1,9 +1,96 @@
 """The published datasets of the CycleGAN paper, and ``ensure``, which finds or makes a profile's data."""
 
-import importlib
+import contextlib
+import difflib
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
+from labutils import datasets
+from labutils.datasets.archive import unpack
+from labutils.datasets.folder import FOLDERS, files
 from labutils.profile import home
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may then download twice, but one whole copy still remains
+    fcntl = None
+
+BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
+TRIES = 3  # at each place, for what may pass: a time-out, an error of the server, a wrong or half file
+PAUSE = 1.0  # seconds before the second try, twice as many before the third
+TIMEOUT = 30.0  # seconds of silence
+SLOWEST = 2_000  # bytes a second, measured over TIMEOUT seconds
+
+
+class DownloadError(Exception):
+    """No place gave the right file; the text lists what each answered and how to do it by hand."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published dataset: what is in it, and how to know that an archive is the right one."""
+
+    domain_a: str
+    domain_b: str
+    bytes: int
+    sha256: str
+    counts: tuple | None = None  # pictures in trainA, trainB, testA, testB, where known
+    urls: tuple = ()
+
+
+def _published(name, domain_a, domain_b, size, sha256, counts=None, more=()):
+    urls = (f"{BERKELEY}/{name}.zip", *more)
+    return Published(domain_a, domain_b, size, sha256, counts, urls)
+
+
+# Bytes, SHA-256 and counts as recorded by TensorFlow Datasets 4.9.9 (cycle_gan) and by the paper.
+DATASETS = {
+    name: _published(name, *facts)
+    for name, *facts in [
+        (
+            "apple2orange", "apples", "oranges", 78_456_409,
+            "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8",
+            (995, 1019, 266, 248), (f"{GITHUB}/apple2orange.zip",),
+        ),
+        (
+            "horse2zebra", "horses", "zebras", 116_867_962,
+            "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+            (1067, 1334, 120, 140), (f"{GITHUB}/horse2zebra.zip",),
+        ),
+        (
+            "monet2photo", "paintings by Monet", "photographs", 305_231_073,
+            "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04",
+            (1072, 6287, 121, 751),
+        ),
+        (
+            "summer2winter_yosemite", "Yosemite in summer", "Yosemite in winter", 132_640_856,
+            "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9",
+        ),
+        (
+            "facades", "facades", "their labels", 35_135_868,
+            "9a31ebf3a31b9b5cd195dd5bf62e9308e00cb94604d1019e3889ac84248695c0",
+        ),
+        (
+            "vangogh2photo", "paintings by Van Gogh", "photographs", 306_590_349,
+            "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff",
+        ),
+        (
+            "cezanne2photo", "paintings by Cézanne", "photographs", 279_885_071,
+            "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff",
+        ),
+        (
+            "ukiyoe2photo", "woodblock prints", "photographs", 292_946_532,
+            "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08",
+        ),
+    ]
+}  # fmt: skip
 
 
 def ensure(lab, root=None):
@@ -13,10 +100,141 @@ def ensure(lab, root=None):
     Raises ``ValueError`` for an unknown dataset, ``DownloadError`` if a published one cannot be had.
     """
     root = Path(root or home("data"))
-    rendered = importlib.import_module("labutils.datasets").RENDERED
-    if lab.dataset in rendered:
+    if lab.dataset in datasets.RENDERED:
         place = root / f"{lab.dataset}-{lab.size}-{lab.train}"
-        if not (place / f"{lab.dataset}.json").exists():
-            rendered[lab.dataset].write(place, train=lab.train, test=lab.test, size=lab.size, seed=0)
-        return place
+        return datasets.rendered(lab.dataset).write(place, train=lab.train, test=lab.test, size=lab.size, seed=0)
     return download(lab.dataset, root)
+
+
+def download(name, root="data", mirrors=()):
+    """The published dataset ``name`` in ``root/name``, downloaded, checked and unpacked if it is not there.
+
+    ``mirrors`` are tried first, then the place named by the variable ``LAB_MIRROR``, then the publishers': each the
+    address of an archive, or the address or folder that holds ``name.zip`` (``https:``, ``file:`` or a path).
+    Size and SHA-256 must agree. The folder appears when it is complete; of two processes one waits for the other.
+
+    Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no place has the right file.
+    """
+    if name not in DATASETS:
+        near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    place, aside = root / name, root / f".{name}-{uuid.uuid4().hex[:8]}"
+    with _lock(root / f".{name}.lock"):
+        if place.exists():
+            return _whole(place)
+        aside.mkdir()
+        try:
+            _fetch(name, aside, root, mirrors)
+            unpack(aside / f"{name}.zip", aside / "unpacked")
+            inside = aside / "unpacked" / name
+            _whole(inside)
+            _move(inside, place)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return place
+
+
+def _whole(place):
+    for folder in FOLDERS:
+        files(place, folder)  # raises ValueError, saying what is missing
+    return place
+
+
+def _move(inside, place):
+    try:
+        os.replace(inside, place)
+    except OSError:
+        if not place.is_dir():  # otherwise another process was first
+            raise
+
+
+@contextlib.contextmanager
+def _lock(path):
+    """One process at a time; the lock of a process that died is free."""
+    with open(path, "a") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(name, folder, root, mirrors):
+    """Get ``folder/name.zip`` from the first place that has the right one."""
+    facts, answers = DATASETS[name], []
+    own = os.environ.get("LAB_MIRROR")
+    for mirror in (*mirrors, *([own] if own else []), *facts.urls):
+        url = _address(str(mirror), name)
+        for attempt in range(TRIES):
+            time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
+            try:
+                return _retrieve(url, name, folder, facts)
+            except Exception as error:
+                answers.append(f"  {url}: {error}")
+                if _hopeless(error):
+                    break
+    raise DownloadError("\n".join([f"{name} could not be downloaded.", *answers, _by_hand(name, root)]))
+
+
+def _by_hand(name, root):
+    return (
+        "By hand, on any computer with a connection, and then here:\n"
+        f"  curl -L -o {name}.zip {DATASETS[name].urls[0]}\n"
+        f"  python -m labutils.datasets download {name} --root {root} --mirror {name}.zip"
+    )
+
+
+def _address(mirror, name):
+    """The address of the archive: ``mirror`` itself, or ``name.zip`` in the folder it names."""
+    if "://" not in mirror:
+        mirror = Path(mirror).resolve().as_uri()
+    return mirror if mirror.endswith(".zip") else f"{mirror.rstrip('/')}/{name}.zip"
+
+
+def _hopeless(error):
+    """Whether asking the same place again is of no use: not there, or a local file."""
+    response = getattr(error, "response", None)
+    return isinstance(error, OSError) and (
+        (response is not None and 400 <= response.status_code < 500) or isinstance(error, FileNotFoundError)
+    )
+
+
+def _retrieve(url, name, folder, facts):
+    import pooch
+
+    def fetch(url, file, _):
+        if url.startswith("file:"):
+            shutil.copyfile(url2pathname(urlparse(url).path), file)
+        else:
+            _stream(url, file, name, facts.bytes)
+        size = os.path.getsize(file)
+        if size != facts.bytes:
+            raise ValueError(f"{size:,} bytes came instead of {facts.bytes:,}")
+
+    pooch.get_logger().setLevel("WARNING")
+    pooch.retrieve(url, f"sha256:{facts.sha256}", fname=f"{name}.zip", path=folder, downloader=fetch)
+
+
+def _stream(url, file, name, expected):
+    """Stream ``url`` to the path ``file`` with a progress bar; gives up on silence, drips and floods."""
+    import requests
+    from tqdm.auto import tqdm
+
+    with (
+        requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response,
+        open(file, "wb") as out,
+        tqdm(total=expected, desc=name, unit="B", unit_scale=True) as bar,
+    ):
+        response.raise_for_status()
+        started, counted = time.monotonic(), 0
+        while chunk := response.raw.read1(1 << 16):  # what has come, be it one byte: drips must be noticed
+            out.write(chunk)
+            bar.update(len(chunk))
+            counted += len(chunk)
+            if bar.n > expected:
+                raise ValueError(f"more than the expected {expected:,} bytes came")
+            if time.monotonic() - started > TIMEOUT:
+                if counted < SLOWEST * TIMEOUT:
+                    raise TimeoutError(f"only {counted:,} bytes came in {TIMEOUT:g} seconds")
+                started, counted = time.monotonic(), 0

@@ -1,0 +1,67 @@
+"""Datasets from a shell: ``python -m labutils.datasets --help``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from labutils import datasets
+from labutils.datasets import folder, public
+from labutils.profile import home
+
+
+def parser():
+    main = argparse.ArgumentParser(
+        prog="python -m labutils.datasets",
+        description="Make a dataset for unpaired translation: four folders, trainA, trainB, testA and testB.",
+    )
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    published = commands.add_parser("download", help="a published dataset: " + ", ".join(public.DATASETS))
+    published.add_argument("name", metavar="NAME", help="one of " + ", ".join(public.DATASETS))
+    published.add_argument("--root", type=Path, default=home("data"), help="where to put it (%(default)s)")
+    published.add_argument(
+        "--mirror", action="append", default=[], help="an address or folder that holds NAME.zip; tried first"
+    )
+
+    for name in datasets.RENDERED:
+        rendered = commands.add_parser(name, help="rendered by code, needs no network")
+        rendered.add_argument("--train", type=int, default=400, help="training pictures a domain (%(default)s)")
+        rendered.add_argument("--test", type=int, default=200, help="test pairs (%(default)s)")
+        rendered.add_argument("--size", type=int, default=64, help="pixels a side (%(default)s)")
+        rendered.add_argument("--seed", type=int, default=0, help="another seed, other scenes (%(default)s)")
+        rendered.add_argument("--root", type=Path, help=f"its folder (data/{name}-SIZE-TRAIN)")
+
+    own = commands.add_parser("prepare", help="two folders with pictures of any kind")
+    own.add_argument("a", metavar="A_FOLDER", type=Path, help="pictures of domain A")
+    own.add_argument("b", metavar="B_FOLDER", type=Path, help="pictures of domain B")
+    own.add_argument("--root", type=Path, required=True, help="the dataset's folder")
+    own.add_argument("--size", type=int, default=256, help="pixels a side (%(default)s)")
+    return main
+
+
+def run(arguments):
+    """Do what ``arguments`` say; returns what to print."""
+    if arguments.command == "download":
+        return public.download(arguments.name, arguments.root, arguments.mirror)
+    if arguments.command == "prepare":
+        return folder.prepare((arguments.a, arguments.b), arguments.root, arguments.size)
+    root = arguments.root or home("data", f"{arguments.command}-{arguments.size}-{arguments.train}")
+    numbers = {key: getattr(arguments, key) for key in ("train", "test", "size", "seed")}
+    return datasets.rendered(arguments.command).write(root, **numbers)
+
+
+def main(argv=None):
+    """The exit code: 0, or 1 with the reason on standard error (2 for a wrong command, from argparse)."""
+    try:
+        print(run(parser().parse_args(argv)))
+    except (ValueError, OSError, public.DownloadError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing was left half done.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
