@@ -1,0 +1,279 @@
+"""VGG's convolutional layers as an instrument: what a network trained on ImageNet sees in a picture.
+
+``vgg()`` finds weights without downloading by surprise and says which it took. The shipped ones are 8-bit:
+``python -m labutils.features pack --help`` makes such a file from full weights.
+Networks: Simonyan and Zisserman, "Very deep convolutional networks", 2014.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import tensorflow as tf
+
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
+FILTERS = (64, 128, 256, 512, 512)
+MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; taken away before the first layer
+PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
+CACHED = {  # the files keras.applications downloads: name and MD5
+    "vgg16": ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
+    "vgg19": ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5", "253f8cb515780f3b799900260a226db6"),
+}
+
+
+class ToBGR(tf.keras.layers.Layer):
+    """RGB in [0, 255] to what VGG was trained on: BGR with ImageNet's mean colour taken away."""
+
+    def call(self, image):
+        return image[..., ::-1] - tf.constant(MEAN_BGR, image.dtype)
+
+
+@functools.cache
+def _say(text):  # once a session
+    print(text)
+
+
+def layer_names(backbone):
+    """``["block1_conv1", ...]``, from the first to the last convolution of ``"vgg16"`` or ``"vgg19"``."""
+    if backbone not in CONVOLUTIONS:
+        raise ValueError(f"Unknown backbone {backbone!r}: choose one of {', '.join(CONVOLUTIONS)}.")
+    counts = enumerate(CONVOLUTIONS[backbone], 1)
+    return [f"block{block}_conv{number}" for block, count in counts for number in range(1, count + 1)]
+
+
+def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
+    """A network that shows what VGG sees.
+
+    Maps RGB pictures, float32 (batch, height, width, 3) in [0, 255], to a dict of feature maps by layer name,
+    each (batch, height / 2**(block - 1), width / 2**(block - 1), filters), after the ReLU.
+    ``weights``: ``"auto"`` takes the backbone's ImageNet weights if they lie in Keras' cache, else
+    ``"packed"``; ``"packed"`` the 8-bit file in ``pretrained/`` (the backbone's, else VGG16's);
+    ``"imagenet"`` downloads if need be, and falls back to ``"packed"`` with a warning; ``"random"``
+    He-normal kernels from ``seed``; anything else is the path of an ``.h5`` or ``.npz`` file, whose layers
+    also tell which backbone it is. ``pooling`` is ``"max"`` (as trained) or ``"avg"`` (smoother gradients:
+    Gatys et al., 2016). The model's ``.source`` says in words which weights it took; ``.backbone`` and
+    ``.pooling`` what it is.
+    Raises ``ValueError`` for unknown names or unfit files, ``OSError`` for missing or damaged files.
+    """
+    names = layer_names(backbone)
+    if pooling not in ("max", "avg"):
+        raise ValueError(f"Unknown pooling {pooling!r}: choose 'max' or 'avg'.")
+    if weights == "random":
+        arrays = _he_normal(backbone, seed)
+        source = f"{backbone.upper()} with random weights (seed {seed}, not trained)"
+    else:
+        path, source = _find(backbone, weights)
+        arrays = read_weights(path)
+        found = backbone_of(arrays)
+        if found == "vgg19" and backbone == "vgg16":
+            raise ValueError(f"{path} holds VGG19, not VGG16: pass backbone='vgg19'.")
+        backbone, names = found, layer_names(found)
+        source = source or f"{found.upper()} from {Path(path).name}"
+    names = names[: len(arrays)]
+    model = _build(names, pooling)
+    for name in names:
+        model.get_layer(name).set_weights(arrays[name])
+    model.trainable = False
+    model.source, model.backbone, model.pooling = source, backbone, pooling
+    _say(f"Features: {source}, layers to {names[-1]}, {pooling} pooling.")
+    return model
+
+
+def cut(model, layers):
+    """``model`` without what lies behind the last of ``layers``; its outputs are a dict of just these.
+
+    Raises ``ValueError`` naming the layers that the features lack.
+    """
+    lacking = [name for name in layers if name not in model.output_names_by_layer]
+    if lacking:
+        raise ValueError(
+            f"{', '.join(lacking)}: not in these features ({model.source}), which have "
+            f"{', '.join(model.output_names_by_layer)}. Choose among these, or take all layers, "
+            "for example with features.vgg('vgg19', weights='imagenet') (an 80 MB download)."
+        )
+    return tf.keras.Model(model.inputs, {name: model.get_layer(name).output for name in layers})
+
+
+def _build(names, pooling):
+    pool = tf.keras.layers.MaxPooling2D if pooling == "max" else tf.keras.layers.AveragePooling2D
+    image = tf.keras.Input((None, None, 3))
+    x = ToBGR(name="to_bgr")(image)
+    outputs, block = {}, "1"
+    for name in names:
+        if name[5] != block:
+            x = pool(2, name=f"block{block}_pool")(x)
+            block = name[5]
+        filters = FILTERS[int(block) - 1]
+        x = tf.keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(x)
+        outputs[name] = x
+    model = tf.keras.Model(image, outputs)
+    model.output_names_by_layer = tuple(names)
+    return model
+
+
+def _shapes(backbone):
+    """``{name: (inputs, filters)}`` of every convolution."""
+    shapes, before = {}, 3
+    for name in layer_names(backbone):
+        shapes[name] = (before, FILTERS[int(name[5]) - 1])
+        before = shapes[name][1]
+    return shapes
+
+
+def _he_normal(backbone, seed):
+    random = np.random.default_rng(seed)
+    return {
+        name: (random.normal(0, np.sqrt(2 / (9 * a)), (3, 3, a, b)).astype("float32"), np.zeros(b, "float32"))
+        for name, (a, b) in _shapes(backbone).items()
+    }
+
+
+# Where weights come from
+
+
+def _cache_folders():
+    folders = [Path(os.environ["KERAS_HOME"])] if "KERAS_HOME" in os.environ else []
+    return [folder / "models" for folder in [*folders, Path.home() / ".keras"]]
+
+
+def _digest(path, kind):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def cached(backbone):
+    """The path of the backbone's ImageNet weights in Keras' cache; ``None`` if no whole file lies there."""
+    name, md5 = CACHED[backbone]
+    for folder in _cache_folders():
+        if (folder / name).is_file() and _digest(folder / name, "md5") == md5:
+            return folder / name
+    return None
+
+
+def _find(backbone, weights):
+    """The path of a weights file, and a text about it (``None``: the caller makes it from what it holds)."""
+    if weights in ("auto", "imagenet"):
+        path = cached(backbone)
+        if path:
+            return path, f"{backbone.upper()} trained on ImageNet (from Keras' cache)"
+        if weights == "imagenet" and (path := _download(backbone)):
+            return path, f"{backbone.upper()} trained on ImageNet (downloaded)"
+        weights = "packed"
+    if weights == "packed":
+        own = PRETRAINED / f"{backbone}_features_8bit.npz"
+        path = own if own.exists() else PRETRAINED / "vgg16_features_8bit.npz"
+        _check_card(path)
+        return path, f"{path.name[:5].upper()} trained on ImageNet (8-bit file of the course)"
+    path = Path(weights)
+    if path.suffix not in (".h5", ".npz"):
+        raise ValueError(
+            f"Unknown weights {str(weights)!r}: choose 'auto', 'imagenet', 'packed', 'random', "
+            "or the path of an .h5 or .npz file."
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {path}.")
+    return path, None
+
+
+def _download(backbone):
+    name, md5 = CACHED[backbone]
+    folder = _cache_folders()[0]
+    origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{backbone}/{name}"
+    try:
+        return tf.keras.utils.get_file(name, origin, file_hash=md5, cache_dir=str(folder.parent), cache_subdir="models")
+    except Exception as error:  # Keras raises plain Exception for every failure
+        warnings.warn(
+            f"The {backbone.upper()} weights could not be downloaded ({error}). The course's own 8-bit "
+            f"VGG16 is taken instead. For {backbone.upper()}: fetch {origin} on another machine and put it "
+            f"into {folder}, or pass its path as weights=.",
+            stacklevel=4,
+        )
+        return None
+
+
+def _check_card(path):
+    card = path.with_suffix(".json")
+    if not path.is_file() or not card.is_file():
+        raise FileNotFoundError(f"{path} or its card {card.name} is missing: get it again with the course.")
+    expected = json.loads(card.read_text(encoding="utf-8"))["sha256"]
+    if _digest(path, "sha256") != expected:
+        raise OSError(f"{path} is damaged (its SHA-256 is not the card's): get it again with the course.")
+
+
+def read_weights(path):
+    """Kernels and biases, float32, as ``{"block1_conv1": (kernel, bias), ...}`` in the network's order.
+
+    Reads Keras' ``.h5`` and ``.weights.h5``, and ``.npz`` with ``NAME/kernel``, ``NAME/bias`` and, where the
+    kernel is int8, ``NAME/scale``, one factor a filter. Only numbers are read, never code.
+    Raises ``OSError`` for a damaged file, ``ValueError`` if it does not hold VGG from ``block1_conv1`` on.
+    """
+    path = Path(path)
+    try:
+        arrays = (_read_npz if path.suffix == ".npz" else _read_h5)(path)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise OSError(f"{path} cannot be read as VGG weights: {error}") from error
+    backbone = backbone_of(arrays)
+    wanted, held = _shapes(backbone), {}
+    for name, (inputs, filters) in wanted.items():
+        if name not in arrays:
+            break  # the file stops here
+        kernel, bias = arrays[name]
+        if kernel.shape != (3, 3, inputs, filters) or bias.shape != (filters,):
+            raise ValueError(
+                f"{path}: {name} has kernel {kernel.shape} and bias {bias.shape}, "
+                f"{backbone.upper()} needs {(3, 3, inputs, filters)} and {(filters,)}."
+            )
+        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            raise ValueError(f"{path}: {name} has values that are not finite.")
+        held[name] = kernel, bias
+    if not held:
+        raise ValueError(f"{path} holds no layer block1_conv1, so it is not VGG. It has: {list(arrays)[:5]}.")
+    return held
+
+
+def backbone_of(arrays):
+    """``"vgg19"`` if the fourth convolution of a block is among the names, else ``"vgg16"``."""
+    return "vgg19" if any(re.fullmatch(r"block\d_conv4", name) for name in arrays) else "vgg16"
+
+
+def _read_npz(path):
+    arrays = {}
+    with np.load(path, allow_pickle=False) as file:
+        for name in sorted({key.rpartition("/")[0] for key in file.files}):
+            kernel = file[f"{name}/kernel"].astype("float32")
+            if f"{name}/scale" in file.files:
+                kernel = kernel * file[f"{name}/scale"].astype("float32")
+            arrays[name] = kernel, file[f"{name}/bias"].astype("float32")
+    return arrays
+
+
+def _read_h5(path):
+    import h5py
+
+    groups = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and item.ndim in (1, 4) and "optimizer" not in name:
+            layer = re.search(r"block\d_conv\d", name) or re.search(r"conv2d(_\d+)?(?=/)", name)
+            if layer:  # newer files number the layers: conv2d, conv2d_1, ...
+                groups.setdefault(layer[0], {})[item.ndim] = np.asarray(item, "float32")
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    if groups and all(name.startswith("conv2d") for name in groups):
+        ordered = sorted(groups, key=lambda name: int(name.partition("_")[2] or 0))
+        backbone = "vgg19" if len(groups) == 16 else "vgg16"
+        groups = dict(zip(layer_names(backbone), map(groups.get, ordered), strict=False))
+    return {name: (group[4], group[1]) for name, group in sorted(groups.items()) if len(group) == 2}
+
+
+if __name__ == "__main__":
+    from labutils.packing import main
+
+    main()

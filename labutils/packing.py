@@ -1,0 +1,99 @@
+"""Make the 8-bit weights file of a room from full VGG weights: ``python -m labutils.features pack``."""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from labutils import features
+
+ATTRIBUTION = {
+    "authors": "Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman)",
+    "work": "Very deep convolutional networks for large-scale image recognition, 2014",
+    "licence": "Creative Commons Attribution 4.0 (CC BY 4.0), https://creativecommons.org/licenses/by/4.0/",
+    "changes": "cut after the last layer named here; kernels rounded to int8, one float32 scale per filter",
+    "input": "BGR, mean 103.939, 116.779, 123.68 taken away",
+}
+
+
+def quantise(kernel):
+    """A float kernel (3, 3, inputs, filters) as int8 and a float32 scale a filter: kernel ≈ int8 * scale."""
+    scale = np.maximum(np.abs(kernel).max(axis=(0, 1, 2)) / 127, np.finfo("float32").tiny).astype("float32")
+    return np.round(kernel / scale).astype("int8"), scale
+
+
+def pack(source, target, until="block4_conv2"):
+    """Write ``source``'s layers up to ``until`` as 8-bit ``target`` (.npz) and its card (.json); return that.
+
+    Raises ``ValueError`` if ``source`` lacks ``until``, and what ``features.read_weights`` raises.
+    """
+    arrays, target = features.read_weights(source), Path(target)
+    if until not in arrays:
+        raise ValueError(f"{source} has no layer {until}: it has {', '.join(arrays)}.")
+    names = list(arrays)[: list(arrays).index(until) + 1]
+    packed, errors = {}, {}
+    for name in names:
+        kernel, bias = arrays[name]
+        packed[f"{name}/kernel"], packed[f"{name}/scale"] = quantise(kernel)
+        packed[f"{name}/bias"] = bias
+        rounded = packed[f"{name}/kernel"] * packed[f"{name}/scale"]
+        errors[name] = round(float(np.linalg.norm(rounded - kernel) / np.linalg.norm(kernel)), 5)
+    aside = target.with_suffix(".tmp.npz")
+    np.savez_compressed(aside, **packed)
+    os.replace(aside, target)
+    card = {
+        "file": target.name,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "network": features.backbone_of(arrays).upper(),
+        "layers": names,
+        "relative_weight_error": errors,
+        **ATTRIBUTION,
+    }
+    write_card(target.with_suffix(".json"), card)
+    return card
+
+
+def write_card(path, card):
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+
+
+def compare(path, shipped):
+    """The largest difference of two weight files, relative to the second, over the layers they share."""
+    ours, theirs = features.read_weights(path), features.read_weights(shipped)
+    return max(
+        np.linalg.norm(ours[name][0] - theirs[name][0]) / np.linalg.norm(theirs[name][0])
+        for name in ours.keys() & theirs.keys()
+    )
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m labutils.features", description=features.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("pack", help="make the 8-bit file from full weights", description=__doc__)
+    command.add_argument("source", help="full VGG16 or VGG19 weights, .h5 or .npz")
+    command.add_argument("--to", help="the file to write (default: pretrained/NETWORK_features_8bit.npz)")
+    command.add_argument("--until", default="block4_conv2", help="the last layer kept (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        network = features.backbone_of(features.read_weights(options.source))
+        shipped = features.PRETRAINED / "vgg16_features_8bit.npz"
+        target = Path(options.to or features.PRETRAINED / f"{network}_features_8bit.npz")
+        if target.suffix != ".npz":
+            raise ValueError(f"The file to write must end in .npz: {target}.")
+        if target.resolve() == shipped.resolve():
+            raise ValueError(f"{target} is the course's own file: give another name with --to.")
+        card = pack(options.source, target, options.until)
+        print(f"{target}: {network.upper()} to {options.until}, {target.stat().st_size / 1e6:.1f} MB.")
+        print(f"Largest relative rounding error of a layer: {max(card['relative_weight_error'].values()):.2%}.")
+        if network == "vgg16":
+            print(f"Largest relative difference from the shipped file: {compare(target, shipped):.2%}.")
+        else:
+            print("The shipped file is VGG16, so their values are not compared; their format is the same:")
+            print(f"{sorted(np.load(target).files)[:3]} ... {features.vgg(weights=target).source}")
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{error}") from error

@@ -1,0 +1,76 @@
+"""Pictures as arrays: into one form, to another size, with another's colours."""
+
+import numpy as np
+from PIL import Image
+
+# Luminance Y and two colour axes I, Q from RGB (the NTSC matrix).
+YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+
+
+def as_picture(image, what="picture"):
+    """Any array that is a picture as RGB float32 (height, width, 3) in [0, 255].
+
+    Takes uint8 or uint16, booleans, floats in [0, 1] or [0, 255]; grey (h, w) or (h, w, 1), RGB, RGBA (over
+    white). Raises ``ValueError`` naming ``what`` for anything else, and for values that are not finite.
+    """
+    image = np.asarray(image)
+    if image.dtype.kind not in "buif" or image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"The {what} must be an array (height, width, 3), not {image.dtype} {image.shape}.")
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[2] not in (1, 3, 4):
+        raise ValueError(f"The {what} must have 1, 3 or 4 channels in its last axis, not shape {image.shape}.")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ValueError(f"The {what} has values that are not finite (NaN or infinite): repair them first.")
+    whole = {"b": 1.0, "f": 1.0 if image.max() <= 1 else 255.0}.get(image.dtype.kind)
+    whole = whole or (65535.0 if image.dtype == np.uint16 else 255.0)
+    image = image.astype("float32") * np.float32(255 / whole)
+    if image.min() < 0 or image.max() > 255:
+        raise ValueError(
+            f"The {what} has values from {image.min():g} to {image.max():g}: use uint8, or floats in [0, 1]."
+        )
+    if image.shape[2] == 4:
+        alpha = image[..., 3:] / 255
+        image = image[..., :3] * alpha + 255 * (1 - alpha)
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else np.ascontiguousarray(image)
+
+
+def resize(image, size):
+    """``image`` as uint8 RGB; ``size``: (height, width), or a number for the shorter side, the shape kept."""
+    picture = to_uint8(as_picture(image))
+    height, width = picture.shape[:2]
+    if np.isscalar(size):
+        factor = size / min(height, width)
+        size = round(height * factor), round(width * factor)
+    if min(size) < 1:
+        raise ValueError(f"A picture cannot be {size[0]} x {size[1]} pixels.")
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+
+
+def to_uint8(image):
+    """Float [0, 255] to uint8, rounded and clipped."""
+    return np.clip(np.round(image), 0, 255).astype("uint8")
+
+
+def keep_colours(result, content):
+    """The luminance of ``result`` with the colours of ``content`` (same size), uint8: Gatys et al., 2016b."""
+    yiq = as_picture(content) @ YIQ.T
+    yiq[..., 0] = (as_picture(result) @ YIQ.T)[..., 0]
+    return to_uint8(yiq @ np.linalg.inv(YIQ).T)
+
+
+def match_colours(style, content):
+    """``style``, uint8, with the mean colour and the colour covariance of ``content``: Gatys et al., 2016b.
+
+    Used before the transfer: the painting brings its strokes in the photograph's colours.
+    """
+    source, target = (as_picture(image).reshape(-1, 3).astype("float64") for image in (style, content))
+    # A whole-picture colour has no covariance to divide by: one level of noise stands in for it.
+    roots = [_root(np.cov(pixels.T) + np.eye(3)) for pixels in (source, target)]
+    matched = (source - source.mean(0)) @ np.linalg.inv(roots[0]) @ roots[1] + target.mean(0)
+    return to_uint8(matched).reshape(np.asarray(style).shape[:2] + (3,))
+
+
+def _root(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -1,0 +1,292 @@
+"""Neural style transfer: a picture with the content of a photograph and the manner of a painting.
+
+Gatys, Ecker and Bethge, "Image style transfer using convolutional neural networks", 2016. There is no
+training set and no network is trained: the pixels are the variables.
+"""
+
+import numpy as np
+import tensorflow as tf
+from scipy.optimize import minimize
+
+from labutils import features as vgg_features
+from labutils.pictures import as_picture, resize
+from labutils.style_losses import (
+    NORMALISERS,
+    Weights,
+    content_loss,
+    gram_matrix,
+    style_factor,
+    style_loss,
+    total_variation,
+)
+
+__all__ = [
+    "NORMALISERS",
+    "PRESETS",
+    "StyleTransfer",
+    "coarse_to_fine",
+    "content_loss",
+    "gram_matrix",
+    "memory",
+]
+__all__ += ["style_factor", "style_loss", "total_variation"]
+STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
+CONTENT_LAYER = "block4_conv2"
+PRESETS = {
+    # The "Paint" chapter: VGG19, its code's normaliser and the weights that belong to it.
+    "paint": {
+        "content_layer": "block5_conv2",
+        "layer_weights": dict.fromkeys(STYLE_LAYERS, 1.0),
+        "normaliser": "paint",
+        "content_weight": 1.0,
+        "style_weight": 100.0,
+        "variation_weight": 20.0,
+    }
+}
+
+
+def memory(height, width, layers):
+    """About how many GB an optimisation at this size takes: feature maps, kept for the gradient."""
+    filters = 0.0
+    last = max(layers)  # names sort in the network's order
+    for name in vgg_features.layer_names("vgg19"):
+        if name <= last:
+            block = int(name[5])
+            filters += vgg_features.FILTERS[block - 1] / 4 ** (block - 1)
+    return 3 * 4 * filters * height * width / 1e9
+
+
+def _refuse_unfit(height, width, layers, limit):
+    smallest = 2 ** (max(int(name[5]) for name in layers) - 1)
+    if min(height, width) < smallest:
+        raise ValueError(f"A picture of {height} x {width} pixels is too small: {max(layers)} needs {smallest}.")
+    needed = memory(height, width, layers)
+    if needed > limit:
+        raise ValueError(
+            f"A picture of {height} x {width} pixels would take about {needed:.1f} GB of memory, more than "
+            f"max_memory={limit:g}: make it smaller with pictures.resize, or raise max_memory."
+        )
+
+
+class WeightsChanged(Exception):
+    """L-BFGS' picture of the loss is of no more use."""
+
+
+class StyleTransfer:
+    """One picture in the making.
+
+    ``content``: a picture (see ``pictures.as_picture``); ``style``: one of any size, or a list of them with
+    ``style_shares``; either may be ``None``, which leaves its term out. ``features``: from ``features.vgg``.
+    Total loss = content_weight * content + style_weight * style + variation_weight * variation, where style
+    is the mean over ``layer_weights`` ({layer: relative weight}; default: the first layer of each block).
+    Normaliser ``"target"`` (default): content and style losses are shares of their targets' own sums of
+    squares, so weights mean the same at any size and layer: 1 and 3 suit most pictures. Pixels stay in [0,
+    255]. ``start``: ``"content"``, ``"noise"``, ``"style"`` or a picture of the content's size. ``size``:
+    (h, w) of the result where there is no content. ``.weights`` are live, ``.image`` is the picture so far,
+    ``.step`` its number. Raises ``ValueError`` for unfit pictures, names, weights, layers that the features
+    lack, and pictures whose optimisation would take more than ``max_memory`` GB.
+    """
+
+    def __init__(
+        self,
+        content,
+        style,
+        features=None,
+        content_weight=1.0,
+        style_weight=3.0,
+        variation_weight=0.5,
+        layer_weights=None,
+        content_layer=CONTENT_LAYER,
+        style_shares=None,
+        normaliser="target",
+        start="content",
+        size=None,
+        seed=0,
+        max_memory=4.0,
+    ):
+        if normaliser not in NORMALISERS:
+            raise ValueError(f"Unknown normaliser {normaliser!r}: choose one of {', '.join(NORMALISERS)}.")
+        self.features = vgg_features.vgg() if features is None else features
+        styles = style if isinstance(style, (list, tuple)) else [] if style is None else [style]
+        styles = [as_picture(picture, f"style picture {number}") for number, picture in enumerate(styles, 1)]
+        content = None if content is None else as_picture(content, "content picture")
+        self.content_layer = None if content is None else content_layer
+        if layer_weights is None:
+            layer_weights = {name: 1.0 for name in STYLE_LAYERS if name in self.features.output_names_by_layer}
+        layer_weights = layer_weights if styles else {}
+        shares = [1.0] * len(styles) if style_shares is None else style_shares
+        if len(shares) != len(styles):
+            raise ValueError(f"{len(styles)} style pictures need as many style_shares, not {len(shares)}.")
+        self.weights = Weights(content_weight, style_weight, variation_weight, layer_weights, shares)
+        self.normaliser = normaliser
+        self.shape = (
+            tuple(size) if content is None and size else (content if content is not None else styles[0]).shape[:2]
+        )
+        wanted = [*layer_weights, *([self.content_layer] if self.content_layer else [])]
+        if not wanted:
+            raise ValueError("Nothing to optimise for: give a content picture, a style picture, or both.")
+        self.network = vgg_features.cut(self.features, list(dict.fromkeys(wanted)))
+        for height, width in [self.shape, *(picture.shape[:2] for picture in styles)]:
+            _refuse_unfit(height, width, wanted, max_memory)
+        self._take_targets(content, styles)
+        self.pixels = self._first(start, content, styles, seed)
+        self.step, self.restarts = 0, []
+        signature = [tf.TensorSpec([self.pixels.size], tf.float32)]
+        self.evaluate = tf.function(self._evaluate, input_signature=signature, autograph=False)
+
+    def _take_targets(self, content, styles):
+        self.content_target = None
+        if self.content_layer:
+            self.content_target = self.network(content[None])[self.content_layer]
+        maps = [self.network(picture[None]) for picture in styles]
+        self.style_targets = [{name: gram_matrix(each[name]) for name in self.weights.layers} for each in maps]
+
+    def _first(self, start, content, styles, seed):
+        if isinstance(start, str):
+            if start == "content" and content is None:
+                start = "noise"
+            if start not in ("content", "noise", "style") or (start == "style" and not styles):
+                raise ValueError(f"Cannot start from {start!r}: choose 'content', 'noise', 'style' or a picture.")
+            if start == "noise":
+                return np.random.default_rng(seed).uniform(0, 255, (*self.shape, 3)).astype("float32").ravel()
+            start = content if start == "content" else resize(styles[0], self.shape)
+        start = as_picture(start, "starting picture")
+        if start.shape[:2] != self.shape:
+            raise ValueError(f"The starting picture is {start.shape[:2]}, the result {self.shape}: resize it first.")
+        return start.ravel()
+
+    @property
+    def image(self):
+        """The picture so far, uint8 (height, width, 3)."""
+        return np.round(self.pixels).astype("uint8").reshape(*self.shape, 3)
+
+    def terms(self, image):
+        """Content, style and variation loss, before weighting, of a float picture (1, height, width, 3)."""
+        maps, pixels, zero = self.network(image), self.shape[0] * self.shape[1], tf.constant(0.0)
+        content = style = zero
+        if self.content_layer:
+            content = content_loss(maps[self.content_layer], self.content_target, self.normaliser)
+        total = tf.add_n([*self.weights.layers.values(), zero]) * tf.add_n([*self.weights.styles, zero])
+        for name, weight in self.weights.layers.items():
+            gram, positions = gram_matrix(maps[name]), float(maps[name].shape[1] * maps[name].shape[2])
+            for share, targets in zip(self.weights.styles, self.style_targets, strict=True):
+                loss = style_loss(gram, targets[name], self.normaliser, positions, pixels)
+                style += tf.math.divide_no_nan(weight * share, total) * loss
+        return content, style, total_variation(image, self.normaliser)
+
+    def _evaluate(self, flat):
+        with tf.GradientTape() as tape:
+            tape.watch(flat)
+            content, style, variation = self.terms(tf.reshape(flat, [1, *self.shape, 3]))
+            weights = self.weights
+            loss = weights.content * content + weights.style * style + weights.variation * variation
+        return tape.gradient(loss, flat), tf.stack([loss, content, style, variation])
+
+    def losses(self):
+        """Of the picture so far: ``{"total", "content", "style", "variation"}``; only the total is weighted."""
+        return self._named(self.evaluate(self.pixels)[1])
+
+    def _named(self, numbers):
+        numbers = numbers.numpy()
+        if not np.isfinite(numbers).all():
+            raise FloatingPointError(
+                f"The loss is not finite after step {self.step}: try smaller weights. "
+                "The last good picture is kept in .image."
+            )
+        return dict(zip(("total", "content", "style", "variation"), map(float, numbers), strict=True))
+
+    def run(self, steps=60, optimizer="lbfgs", callback=None, learning_rate=3.0):
+        """``steps`` more iterations; returns the picture, uint8 (height, width, 3).
+
+        ``callback(step, image, losses)`` sees every iteration; if it raises ``StopIteration`` the run ends,
+        and while it waits the run waits. Weights may be assigned meanwhile: L-BFGS, whose memory describes
+        the old loss, then starts with an empty memory (``.restarts`` lists these steps). ``learning_rate``:
+        Adam's, in levels of 255.
+        Raises ``ValueError`` for an unknown optimizer, ``FloatingPointError`` if the loss is not finite.
+        """
+        if optimizer not in ("lbfgs", "adam"):
+            raise ValueError(f"Unknown optimizer {optimizer!r}: choose 'lbfgs' or 'adam'.")
+
+        def report(pixels, numbers):
+            losses = self._named(numbers)
+            self.pixels, self.step = pixels.astype("float32"), self.step + 1
+            if callback:
+                callback(self.step, self.image, losses)
+
+        try:
+            if optimizer == "adam":
+                self._adam(steps, report, learning_rate)
+            else:
+                self._lbfgs(self.step + steps, report)
+        except StopIteration:
+            pass
+        return self.image
+
+    def _adam(self, steps, report, learning_rate):
+        """Adam (Kingma and Ba, 2014) on pixels, kept within [0, 255]."""
+        first = second = 0.0
+        gradient, _ = self.evaluate(self.pixels)
+        for step in range(1, steps + 1):
+            first = 0.9 * first + 0.1 * gradient.numpy()
+            second = 0.999 * second + 0.001 * gradient.numpy() ** 2
+            direction = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+            pixels = np.clip(self.pixels - learning_rate * direction, 0, 255).astype("float32")
+            gradient, numbers = self.evaluate(pixels)
+            report(pixels, numbers)
+
+    def _lbfgs(self, last, report):
+        """scipy's L-BFGS-B within [0, 255]; its first step, of length 1, is scaled to 5 levels a pixel."""
+        scale, numbers = 5 * np.sqrt(self.pixels.size), None
+        while self.step < last:
+            began, weights = self.step, self.weights.values()
+
+            def objective(variables, weights=weights):
+                nonlocal numbers
+                if self.weights.values() != weights:
+                    raise WeightsChanged
+                gradient, numbers = self.evaluate(tf.constant(variables * scale, tf.float32))
+                return float(numbers[0]), gradient.numpy().astype("float64") * scale
+
+            def accepted(variables):
+                report(variables * scale, numbers)
+                if self.step >= last:
+                    raise StopIteration
+
+            options = {"maxiter": last, "maxfun": 20 * last, "ftol": 0, "gtol": 0, "maxcor": 10}
+            bounds = [(0, 255 / scale)] * self.pixels.size
+            try:
+                minimize(
+                    objective,
+                    self.pixels / scale,
+                    jac=True,
+                    method="L-BFGS-B",
+                    bounds=bounds,
+                    callback=accepted,
+                    options=options,
+                )
+            except WeightsChanged:
+                self.restarts.append(self.step)
+                continue
+            if self.step == began:
+                break  # the line search finds nothing lower
+
+
+def coarse_to_fine(content, style, sizes, steps, features=None, optimizer="lbfgs", callback=None, **settings):
+    """Style transfer at growing ``sizes`` (shorter sides), each started from the one before; uint8.
+
+    ``steps``: iterations at each size, a number or a list; the last size is the result's. Large forms are
+    settled where an iteration is cheap. The style picture is scaled along, so that its strokes keep their
+    share of the picture.
+    """
+    steps = [steps] * len(sizes) if np.isscalar(steps) else steps
+    features = vgg_features.vgg() if features is None else features
+    start = settings.pop("start", "content")
+    for size, count in zip(sizes, steps, strict=True):
+        small = resize(content, size)
+        if not isinstance(start, str):
+            start = resize(start, small.shape[:2])
+        factor = size / sizes[-1]
+        brush = resize(style, max(16, round(min(np.shape(style)[:2]) * factor)))
+        transfer = StyleTransfer(small, brush, features, start=start, **settings)
+        start = transfer.run(count, optimizer, callback)
+    return start
