@@ -1,0 +1,96 @@
+"""Measuring a translation: against the truth, where the dataset knows it.
+
+Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels, higher is better.
+"""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from labutils import datasets
+
+DIRECTIONS = {"ab": ("testA", "testB"), "ba": ("testB", "testA")}
+
+
+def squared_error(image, truth, mask):
+    """The squared error of each of n pictures (n, height, width, 3), weighted by ``mask`` (n, height, width)."""
+    return ((np.asarray(image, float) - truth) ** 2 * np.asarray(mask)[..., None]).sum(axis=(-3, -2, -1))
+
+
+def psnr(image, truth, mask=None):
+    """Peak signal-to-noise ratio in dB of pictures (..., height, width, 3) in [0, 1]; infinite for equal ones.
+
+    ``mask`` (..., height, width) weights the pixels. Several pictures are pooled: one mean squared error over all.
+    """
+    mask = np.ones(np.shape(truth)[:-1]) if mask is None else np.asarray(mask)
+    error = squared_error(image, truth, mask).sum() / (3 * mask.sum())
+    return float("inf") if error == 0 else float(-10 * np.log10(error))
+
+
+def ssim(image, truth):
+    """Structural similarity of two pictures (height, width, 3) in [0, 1]: 1 for equal ones (Wang et al. 2004)."""
+    return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
+
+
+def report(generator, root, direction):
+    """Measure a generator on the held-out pairs of the rendered dataset in ``root``.
+
+    ``direction``: "ab" (A to B) or "ba". Returns a dict of decibels: ``fruit_psnr`` inside the mask, where the two
+    domains differ; ``background_psnr`` outside; ``copy_fruit_psnr`` for handing the picture back unchanged; ``gain``,
+    the first less the last; and the number of ``pictures``. From B to A the truth is, picture by picture, the nearest
+    of A's varieties. Errors are pooled over all pictures.
+
+    Raises ``ValueError`` if ``root`` has no truth: real photographs have none.
+    """
+    real, truths, mask = test_pairs(str(root), direction)
+    fake = np.concatenate(
+        [np.asarray(generator(batch * 2 - 1, training=False)) for batch in np.array_split(real, -(-len(real) // 50))]
+    )
+    fake = np.clip(fake / 2 + 0.5, 0, 1)
+    fruit, copied = (
+        -10 * np.log10(np.min([squared_error(p, t, mask) for t in truths], axis=0).sum() / (3 * mask.sum()))
+        for p in (fake, real)
+    )
+    return {
+        "fruit_psnr": float(fruit),
+        "background_psnr": psnr(fake, real, 1 - mask),
+        "copy_fruit_psnr": float(copied),
+        "gain": float(fruit - copied),
+        "pictures": len(real),
+    }
+
+
+@functools.lru_cache(maxsize=4)
+def test_pairs(root, direction):
+    """The held-out pictures of a rendered dataset, and their truth.
+
+    Returns ``real`` (n, size, size, 3), ``truths`` (a list of such arrays: the one right answer for "ab", one for each
+    variety for "ba") and ``mask`` (n, size, size), float32 in [0, 1].
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f'direction must be "ab" or "ba", not {direction!r}.')
+    record = next((p for name in datasets.RENDERED if (p := Path(root) / f"{name}.json").exists()), None)
+    if record is None:
+        raise ValueError(
+            f"{root} knows no truth: it was not rendered ({', '.join(datasets.RENDERED)}), so translations of it "
+            "cannot be compared with the right answer."
+        )
+    scenes = json.loads(record.read_text())
+    domain = datasets.rendered(record.stem)
+    tests = [scene for file, scene in scenes["scenes"].items() if file.startswith("testA/")]
+    pairs = [domain.render_pair(scene, scenes["size"]) for scene in tests]
+    mask = np.stack([pair.mask for pair in pairs])
+    a, b = np.stack([pair.a for pair in pairs]), np.stack([pair.b for pair in pairs])
+    if direction == "ab":
+        return a, [b], mask
+    return (
+        b,
+        [
+            np.stack([domain.render(scene, scenes["size"], "a", variety) for scene in tests])
+            for variety in domain.VARIETIES
+        ],
+        mask,
+    )

@@ -1,0 +1,394 @@
+"""Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+import warnings
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from labutils import translate
+from labutils.datasets import pipeline
+
+
+class CheckpointError(Exception):
+    """A run's checkpoints cannot be read or written; the text says which and what to do."""
+
+
+class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that stays at ``base`` for ``constant`` steps and then falls in a line to zero at ``total``.
+
+    ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing them recompiles nothing.
+    """
+
+    def __init__(self, base, total, constant):
+        self.base, self.total, self.constant = base, total, constant
+
+    def __call__(self, step):
+        left = (self.total - tf.cast(step, tf.float32)) / tf.maximum(self.total - self.constant, 1.0)
+        return self.base * tf.clip_by_value(left, 0.0, 1.0)
+
+    def get_config(self):
+        return {"base": float(self.base), "total": float(self.total), "constant": self.constant}
+
+
+class Run:
+    """One training of ``gan`` on the pictures in ``root``, in a thread of its own, with its state in ``directory``.
+
+    ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
+    already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
+    ``checkpoints/`` (the newest two), ``samples/`` (PNG) and ``generators/`` (at most about ten pairs).
+
+    ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
+    "cycle" and "identity", and "learning_rate". ``callbacks``: more Keras callbacks, called in the training thread.
+
+    Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to other networks.
+
+    Example::
+
+        run = Run(gan, root, profile.load(), "runs/first")
+        run.start()           # returns at once
+        run.set("cycle", 5)   # acts on the next step
+        run.wait()            # until it ends
+    """
+
+    def __init__(self, gan, root, profile, directory, seed=0, callbacks=()):
+        self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
+        self.directory = Path(directory)
+        self.callbacks = list(callbacks)
+        rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
+        total = tf.Variable(float(profile.steps), name="total_steps")
+        weights = gan.loss_weights
+        self.controls = {
+            "adversarial": weights.adversarial,
+            "cycle": weights.cycle,
+            "identity": weights.identity,
+            "learning_rate": rate,
+            "total_steps": total,
+        }
+        schedule = LinearDecay(rate, total, float(profile.constant_steps))
+        gan.compile(*(tf.keras.optimizers.Adam(schedule, beta_1=0.5) for _ in range(2)))
+        self.history = {"step": []}
+        self.events = []  # slider moves: (step, name, value), each made before that step was trained
+        self.state = "ready"
+        self.samples = None  # the newest (step, {name: uint8 pictures})
+        self._pending, self._recorded = {}, []
+        self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        self._thread, self._error = None, None
+        self._times = deque(maxlen=50)
+        pipeline.folders.files(self.root, "trainA"), pipeline.folders.files(self.root, "trainB")
+        self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
+        self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity())
+        self._continue()
+
+    # What a user calls, from the main thread
+
+    @property
+    def step(self):
+        """How many steps have been trained."""
+        return int(self.gan.step.numpy())
+
+    @property
+    def running(self):
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def steps_per_second(self):
+        """Over the last 50 steps; 0 before there are two."""
+        if len(self._times) < 2 or self._times[-1] == self._times[0]:
+            return 0.0
+        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+
+    @property
+    def seconds_left(self):
+        return (self.target - self.step) / self.steps_per_second if self.steps_per_second else float("nan")
+
+    def start(self, steps=None):
+        """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
+
+        Raises ``RuntimeError`` if it is training already.
+        """
+        if self.running:
+            raise RuntimeError(f"This run is already training (step {self.step}): pause or stop it first.")
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps must be 1 or more, not {steps}.")
+        self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
+        if self.target > self.controls["total_steps"].numpy():
+            self.set("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+        self._error, self.state = None, "building the graph"
+        self._times.clear()
+        self._stop.clear()
+        self._go.set()
+        self._thread = threading.Thread(target=self._work, name="training", daemon=True)
+        self._thread.start()
+
+    def pause(self):
+        """Hold after the current step, until ``resume``."""
+        if self.running:
+            self._go.clear()
+            self.state = "paused"
+
+    def resume(self):
+        """Go on after ``pause``."""
+        if self.running:
+            self.state = "training"
+            self._go.set()
+
+    def stop(self):
+        """End after the current step and keep a checkpoint; ``start`` goes on from there."""
+        self._stop.set()
+        self._go.set()
+
+    def wait(self, timeout=None):
+        """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds."""
+        if self._thread:
+            self._thread.join(timeout)
+        if self.running:
+            raise TimeoutError(f"Still training after {timeout} s, at step {self.step}.")
+        if self._error:
+            raise self._error
+
+    def set(self, name, value):
+        """Change a control: at the next step while training, at once otherwise."""
+        if name not in self.controls:
+            raise ValueError(f"Unknown control {name!r}: choose one of {', '.join(self.controls)}.")
+        if not np.isfinite(value) or value < 0:
+            raise ValueError(f"{name} must be a number from 0 up, not {value}.")
+        with self._lock:
+            self._pending[name] = float(value)
+        if not self.running:
+            self._apply_controls()
+
+    # What the training thread does
+
+    def _work(self):
+        try:
+            if self.step == 0 and not self._checkpoints.steps():
+                self._save()  # so that a run killed early starts from the same networks
+            if self.step < self.target:
+                data = pipeline.unpaired(
+                    self.root, self.profile.size, self.profile.batch_size, self.seed, start_step=self.step
+                )
+                steps = self.target - self.step
+                self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
+                self._save()
+            self.state = "finished" if self.step >= self.target else "stopped"
+        except Exception as error:  # handed to the main thread by wait()
+            self._error, self.state = error, "failed"
+
+    def _apply_controls(self):
+        """Give the controls the values waiting for them: recorded moves that fall due, then new ones."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        step = self.step
+        for _, name, value in [event for event in self._recorded if event[0] <= step]:
+            self.controls[name].assign(value)
+        self._recorded = [event for event in self._recorded if event[0] > step]
+        if not pending:
+            return
+        for name, value in pending.items():
+            self.controls[name].assign(value)
+        # a new decision replaces what was recorded for later
+        dropped = [event for event in self._recorded if event[1] in pending]
+        self._recorded = [event for event in self._recorded if event not in dropped]
+        self.events = [event for event in self.events if event not in dropped]
+        self.events += [(step, name, value) for name, value in pending.items()]
+        _write(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in self.events).encode())
+
+    def _after_step(self, logs):
+        step = self.step
+        broken = [name for name, value in logs.items() if not np.isfinite(value)]
+        if broken:
+            raise FloatingPointError(
+                f"The loss became NaN or infinite at step {step} ({', '.join(broken)}). The last good checkpoint is "
+                f"kept (step {max(self._checkpoints.steps(), default=0)}). Try a lower learning rate or smaller loss "
+                "weights."
+            )
+        self._times.append(time.perf_counter())
+        for name, value in {"step": step, **logs}.items():
+            self.history.setdefault(name, []).append(float(value))
+        if self.state == "building the graph":
+            self.state = "training"
+        if step % self.profile.sample_every == 0 or step == self.target:
+            self._sample()
+        if step % self.profile.checkpoint_every == 0:
+            self._save()
+        self._go.wait()
+        self.gan.stop_training = self._stop.is_set()
+
+    def _sample(self):
+        """Translate the fixed test pictures both ways and back; keep them as ``samples`` and as a PNG."""
+        real_a, real_b = self._tests
+        pictures = dict(zip(SAMPLE_ROWS, round_trips(self.gan, real_a, real_b), strict=True))
+        pictures = {name: translate.to_uint8(images) for name, images in pictures.items()}
+        sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
+        place = self.directory / "samples" / f"step-{self.step:08d}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(place.with_suffix(".tmp"), format="PNG")
+        os.replace(place.with_suffix(".tmp"), place)
+        self.samples = (self.step, pictures)
+
+    def _save(self):
+        self._checkpoints.save(self.step, self.history)
+        every = -(-self.profile.steps // 10 // self.profile.checkpoint_every) * self.profile.checkpoint_every
+        if self.step and (self.step % every == 0 or self.step == self.target):
+            for direction, generator in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
+                translate.save_generator(
+                    generator,
+                    self.directory / "generators" / f"step-{self.step:08d}-{direction}",
+                    data=self.root.name,
+                    direction=direction,
+                    steps=self.step,
+                    seed=self.seed,
+                )
+
+    # Continuing
+
+    def _tracked(self):
+        gan = self.gan
+        return {
+            "generator_ab": gan.generator_ab,
+            "generator_ba": gan.generator_ba,
+            "discriminator_a": gan.discriminator_a,
+            "discriminator_b": gan.discriminator_b,
+            "generator_optimizer": gan.generator_optimizer,
+            "discriminator_optimizer": gan.discriminator_optimizer,
+            "pool_a": gan.pool_a,
+            "pool_b": gan.pool_b,
+            "step": gan.step,
+            **self.controls,
+        }
+
+    def _identity(self):
+        """What a checkpoint must have been made with to be continued here."""
+        networks = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+        specs = {name: getattr(getattr(self.gan, name), "spec", None) for name in networks}
+        return {"networks": specs, "data": self.root.name, "seed": self.seed, "batch_size": self.profile.batch_size}
+
+    def _continue(self):
+        self.history = self._checkpoints.restore() or self.history
+        moves = self.directory / "events.jsonl"
+        lines = moves.read_text().splitlines() if moves.exists() else []
+        self.events = [tuple(json.loads(line)) for line in lines]
+        self._recorded = [event for event in self.events if event[0] >= self.step]
+        self._apply_controls()
+        self.target = max(self.step, int(self.controls["total_steps"].numpy()))
+
+
+SAMPLE_ROWS = ("real_a", "fake_b", "cycled_a", "real_b", "fake_a", "cycled_b")
+
+
+def round_trips(gan, real_a, real_b):
+    """Both directions and back, as in ``SAMPLE_ROWS``: six arrays (n, height, width, 3) in [-1, 1]."""
+    fake_b, fake_a = gan.generator_ab(real_a, training=False), gan.generator_ba(real_b, training=False)
+    cycled_a, cycled_b = gan.generator_ba(fake_b, training=False), gan.generator_ab(fake_a, training=False)
+    return real_a, fake_b, cycled_a, real_b, fake_a, cycled_b
+
+
+class _Worker(tf.keras.callbacks.Callback):
+    """Lets a ``Run`` act between the steps of ``fit``."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.run._apply_controls()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.run._after_step(logs)
+
+
+class Checkpoints:
+    """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept."""
+
+    def __init__(self, place, tracked, identity, keep=2):
+        self.place, self.identity, self.keep = Path(place), json.loads(json.dumps(identity)), keep
+        self.state = tf.train.Checkpoint(**tracked)
+
+    def steps(self):
+        """The steps that have a checkpoint, oldest first."""
+        return sorted(int(path.name.removeprefix("step-")) for path in self.place.glob("step-*"))
+
+    def save(self, step, history):
+        """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
+        if self._whole(step):
+            return
+        aside, place = self.place / f".writing-{os.getpid()}", self._folder(step)
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            self.state.write(str(aside / "state"))
+            np.savez(aside / "history.npz", **{name: np.asarray(values) for name, values in history.items()})
+            hashes = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
+            _write(aside / "card.json", json.dumps({"step": step, "files": hashes, **self.identity}).encode())
+            shutil.rmtree(place, ignore_errors=True)  # a damaged one of the same step
+            os.rename(aside, place)
+        except (OSError, tf.errors.OpError) as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise CheckpointError(
+                f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
+                f"Earlier checkpoints are intact: {self.steps() or 'none'}. Is the disk full?"
+            ) from error
+        for old in self.steps()[: -self.keep]:
+            shutil.rmtree(self._folder(old))
+
+    def restore(self):
+        """Bring back the newest whole state and return its history; ``None`` if nothing was ever kept."""
+        for leftover in self.place.glob(".writing-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for step in reversed(self.steps()):
+            if not self._whole(step):
+                warnings.warn(
+                    f"The checkpoint of step {step} in {self.place} is damaged; trying an older one.", stacklevel=4
+                )
+                continue
+            self._refuse_other_run(step)
+            self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
+            with np.load(self._folder(step) / "history.npz") as history:
+                return {name: history[name].tolist() for name in history.files}
+        if self.steps():
+            raise CheckpointError(
+                f"None of the checkpoints in {self.place} is whole (steps {self.steps()}). To start afresh, choose "
+                "another directory or delete this one."
+            )
+        return None
+
+    def _whole(self, step):
+        """Whether every file of this step is, byte for byte, what was written."""
+        try:
+            card = json.loads((self._folder(step) / "card.json").read_text())
+            return all(_sha256(self._folder(step) / name) == sha256 for name, sha256 in card["files"].items())
+        except (OSError, ValueError, KeyError, AttributeError):
+            return False
+
+    def _refuse_other_run(self, step):
+        card = json.loads((self._folder(step) / "card.json").read_text())
+        for key, value in self.identity.items():
+            if card.get(key) != value:
+                raise ValueError(
+                    f"{self.place.parent} holds a run with other {key}: {card.get(key)} instead of {value}. Choose "
+                    "another directory for this run, or build it as that one was."
+                )
+
+    def _folder(self, step):
+        return self.place / f"step-{step:08d}"
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path, data):
+    """Write aside, then move into place: a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.write_bytes(data)
+    os.replace(aside, path)
