@@ -65,7 +65,7 @@ def _scene(seed):
 
     scene = SimpleNamespace(horizon=uniform(0.25, 0.48), blur=uniform(0.02, 0.10))
     side, height = uniform(-1.0, 1.0), uniform(0.55, 1.1)
-    scene.light = _unit(side, height, uniform(0.55, 1.0))
+    scene.light = r.unit(side, height, uniform(0.55, 1.0))
     scene.warmth = np.array((1.0 + uniform(-0.02, 0.06), 1.0, 1.0 - uniform(-0.02, 0.10)), np.float32)
     scene.power = uniform(0.88, 1.08)
     wall = uniform(0, 1)
@@ -86,11 +86,6 @@ def _scene(seed):
     return scene
 
 
-def _unit(*vector):
-    length = math.sqrt(sum(v * v for v in vector)) + 1e-6
-    return tuple(v / length for v in vector)
-
-
 def _fruit(rng, uniform, common, count):
     fruit = SimpleNamespace(radius=uniform(0.15, 0.27) * (1.2, 1.0, 0.88)[count - 1])
     fruit.x, fruit.near = uniform(0.2, 0.8), uniform(0, 1)
@@ -101,7 +96,7 @@ def _fruit(rng, uniform, common, count):
     fruit.tone = (1 + rng.uniform(-0.06, 0.06, 3)).astype(np.float32)
     fruit.streaks, fruit.patches = r.lattice(rng, 5, 34), r.lattice(rng, 6, 9)
     fruit.dots, fruit.peel = r.lattice(rng, 31, 31), r.lattice(rng, 37, 37)
-    fruit.blush = _unit(uniform(-1, 1), uniform(-1, 1), uniform(0, 1))
+    fruit.blush = r.unit(uniform(-1, 1), uniform(-1, 1), uniform(0, 1))
     fruit.navel = uniform(0, 1)
     return fruit
 
@@ -143,8 +138,7 @@ def _background(scene, size):
     table = (scene.table + scene.tints[1] * (x - 0.5)) * (0.82 + 0.25 * y)
     side = 1 + np.float32(0.22 * scene.light[0]) * (x - 0.5)
     clouds = sum(
-        r.stretch(values, size) * weight
-        for values, weight in zip(scene.clouds, (0.42, 0.26, 0.16), strict=True)
+        r.stretch(values, size) * weight for values, weight in zip(scene.clouds, (0.42, 0.26, 0.16), strict=True)
     )
     grain = r.stretch(scene.grain, size)[..., None] * 0.16
     picture = r.mix(wall, table + grain, on_table) * side * (1 + clouds[..., None])
@@ -153,30 +147,14 @@ def _background(scene, size):
         shift = -0.75 * scene.light[0] * fruit.radius
         dx = (x[..., 0] - fruit.x - shift) / (fruit.radius * (1.15 + 0.5 * abs(scene.light[0])))
         dy = (y[..., 0] - fruit.ground + 0.10 * fruit.radius) / (0.36 * fruit.radius)
-        shade = shade * (
-            1 - np.exp(-1.3 * dx * dx) * np.exp(-1.3 * dy * dy) * on_table[..., 0] * np.float32(0.55)
-        )
+        shade = shade * (1 - np.exp(-1.3 * dx * dx) * np.exp(-1.3 * dy * dy) * on_table[..., 0] * np.float32(0.55))
     return picture * (shade[..., None] * scene.warmth)
-
-
-def _window(size, x, y, reach):
-    """The samples within ``reach`` of a point: two slices, and their places relative to it (y up)."""
-    places = r.axis(size)
-    n = len(places)
-    rows = slice(max(0, int((y - reach) * n)), min(n, int((y + reach) * n) + 2))
-    columns = slice(max(0, int((x - reach) * n)), min(n, int((x + reach) * n) + 2))
-    return (rows, columns), places[None, columns] - np.float32(x), np.float32(y) - places[rows, None]
-
-
-def _turn(x, y, angle):
-    cos, sin = math.cos(angle), math.sin(angle)
-    return x * cos + y * sin, y * cos - x * sin
 
 
 def _contact(canvas, cover, fruit, size, domain):
     """The dark line where fruit meets table: narrower under an apple, which tapers."""
     width = fruit.radius * (0.62 if domain == "a" else 0.72)
-    window, dx, dy = _window(size, fruit.x, fruit.ground, fruit.radius)
+    window, dx, dy = r.window(size, fruit.x, fruit.ground, *4 * (fruit.radius,))
     distance = np.sqrt((dx / width) ** 2 + ((dy - 0.03 * fruit.radius) / (0.16 * fruit.radius)) ** 2)
     dark = r.smoothstep(1.0, 0.2, distance)
     canvas[window] *= (1 - np.float32(0.62) * dark)[..., None]
@@ -195,10 +173,10 @@ def _outline(c, s, fruit, domain):
 
 
 def _paint_fruit(canvas, cover, scene, fruit, size, domain, variety):
-    window, dx, dy = _window(size, fruit.x, fruit.y, fruit.radius * 1.2)
-    px, py = _turn(dx, dy, fruit.roll)
+    window, dx, dy = r.window(size, fruit.x, fruit.y, *4 * (fruit.radius * 1.2,))
+    px, py = r.turn(dx, dy, fruit.roll)
     px, py = px / np.float32(fruit.radius), py / np.float32(fruit.radius)
-    light = (*_turn(scene.light[0], scene.light[1], fruit.roll), scene.light[2])
+    light = (*r.turn(scene.light[0], scene.light[1], fruit.roll), scene.light[2])
     distance = np.sqrt(px * px + py * py) + np.float32(1e-6)
     radius = _outline(px / distance, py / distance, fruit, domain)
     sample = 1 / (fruit.radius * size * r.SUPERSAMPLING)
@@ -225,7 +203,7 @@ def _light(skin, normal, light, pit, shine, scene, fruit):
     diffuse = r.smoothstep(-0.35, 1.15, towards)
     power = (0.40 + 0.10 * ny + 0.78 * diffuse) * (0.80 + 0.20 * nz) * pit
     bounce = np.maximum(-ny - 0.1, 0) * 0.22
-    half = _unit(light[0], light[1], light[2] + 1)
+    half = r.unit(light[0], light[1], light[2] + 1)
     facing = np.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0)
     gloss = sum(strength * facing**sharpness for sharpness, strength in shine) * pit
     lit = skin * power[..., None] * scene.warmth * np.float32(scene.power)
@@ -288,8 +266,8 @@ def _paint_stem(canvas, cover, scene, fruit, size, light):
     """A bent stem out of the dimple: a chain of short pieces, thicker at the end."""
     foot = (math.cos(fruit.tilt) * 0.93 - 0.02) * fruit.radius
     x, y = fruit.x - math.sin(fruit.roll) * foot, fruit.y - math.cos(fruit.roll) * foot
-    window, dx, dy = _window(size, x, y, fruit.radius * 0.55)
-    px, py = _turn(dx, dy, fruit.roll)
+    window, dx, dy = r.window(size, x, y, *4 * (fruit.radius * 0.55,))
+    px, py = r.turn(dx, dy, fruit.roll)
     px, py = px / np.float32(fruit.radius), py / np.float32(fruit.radius)
     sample = 1 / (fruit.radius * size * r.SUPERSAMPLING)
     nearest, along, side = np.full(px.shape, 9, np.float32), np.float32(0), np.float32(0)

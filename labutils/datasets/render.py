@@ -9,6 +9,7 @@ every size.
 import colorsys
 import functools
 import json
+import math
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -46,9 +47,28 @@ def axis(size):
 
 def average(samples):
     """Samples (2·size, 2·size, ...) averaged to pixels (size, size, ...)."""
-    return (samples[::2, ::2] + samples[1::2, ::2] + samples[::2, 1::2] + samples[1::2, 1::2]) * np.float32(
-        0.25
-    )
+    return (samples[::2, ::2] + samples[1::2, ::2] + samples[::2, 1::2] + samples[1::2, 1::2]) * np.float32(0.25)
+
+
+def window(size, x, y, left, right, below, above):
+    """The samples in a box around the point x, y: two slices, and their places relative to it, with y up."""
+    places = axis(size)
+    n = len(places)
+    rows = slice(max(0, int((y - above) * n)), max(0, int((y + below) * n) + 2))
+    columns = slice(max(0, int((x - left) * n)), max(0, int((x + right) * n) + 2))
+    return (rows, columns), places[None, columns] - np.float32(x), np.float32(y) - places[rows, None]
+
+
+def unit(*vector):
+    """The vector of length 1 in the same direction, as a tuple."""
+    length = math.sqrt(sum(v * v for v in vector)) + 1e-6
+    return tuple(v / length for v in vector)
+
+
+def turn(x, y, angle):
+    """The point x, y seen from axes turned by ``angle``."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return x * cos + y * sin, y * cos - x * sin
 
 
 def smoothstep(low, high, x):
@@ -87,20 +107,20 @@ def noise(values, x, y):
 
 def stretch(values, size):
     """A lattice spread over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
-    rows, columns = values.shape
-    return _splines(rows, size) @ values @ _splines(columns, size).T
+    for n in values.shape:  # down, then across
+        cells, weights = _splines(n, size)
+        values = sum(values[cells + k] * weight for k, weight in enumerate(weights)).T
+    return values
 
 
 @functools.lru_cache(maxsize=64)
 def _splines(n, size):
-    """Weights of n values at each sample of a side, float32 (2·size, n)."""
+    """The first of four values at every sample of a side, and the four weights, float32 (2·size, 1)."""
     position = axis(size) * (n - 3)
-    cell = position.astype(int)
-    t, rows, matrix = position - cell, np.arange(len(position)), np.zeros((len(position), n), np.float32)
+    cells = position.astype(int)
+    t = (position - cells.astype(np.float32))[:, None]
     weights = ((1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3)
-    for k, weight in enumerate(weights):
-        matrix[rows, cell + k] = weight / 6
-    return matrix
+    return cells, tuple(weight / 6 for weight in weights)
 
 
 def spots(values, x, y):
@@ -128,9 +148,7 @@ def paint(canvas, layer, alpha):
 def check(size, variety, varieties):
     """Raise ``ValueError`` for a picture that cannot be rendered."""
     if not isinstance(size, int | np.integer) or size < 8:
-        raise ValueError(
-            f"size={size!r}: a rendered picture needs a whole number of pixels a side, at least 8."
-        )
+        raise ValueError(f"size={size!r}: a rendered picture needs a whole number of pixels a side, at least 8.")
     if variety is not None and variety not in varieties:
         raise ValueError(f"Unknown variety {variety!r}: choose one of {', '.join(varieties)}, or None.")
 
@@ -145,9 +163,7 @@ def scenes(train, test, seed):
         for domain in "AB"
         for i in range(train)
     }
-    return files | {
-        f"test{domain}/{i:04}.png": first + i + 2 * SCENES_PER_SET for domain in "AB" for i in range(test)
-    }
+    return files | {f"test{domain}/{i:04}.png": first + i + 2 * SCENES_PER_SET for domain in "AB" for i in range(test)}
 
 
 def write(name, version, render, root, train, test, size, seed, progress=True):
