@@ -72,9 +72,7 @@ def refuse_broken(paths):
             broken += _broken(path)
     if broken:
         listed = "\n".join(map(str, broken[:10]))
-        raise ValueError(
-            f"Damaged pictures: {len(broken)} in {paths[0].parent}. Delete or replace them:\n{listed}"
-        )
+        raise ValueError(f"Damaged pictures: {len(broken)} in {paths[0].parent}. Delete or replace them:\n{listed}")
 
 
 def _broken(path):
@@ -158,9 +156,7 @@ def _write(place, kept, held_out, aside, size, counts, skipped):
         except ImageError as error:
             skipped.append(error)
             continue
-        folder = (
-            held_out if read % 10 == 1 else kept
-        )  # the second, the twelfth ...: two pictures give one to test
+        folder = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: two pictures give one to test
         (aside / folder).mkdir(parents=True, exist_ok=True)
         name = "_".join(path.relative_to(place).with_suffix("").parts)
         target = aside / folder / f"{name}.jpg"
@@ -216,7 +212,5 @@ def from_npz(path):
         raise ValueError(f"{path} is no archive of two picture arrays, arr_0 and arr_1 ({error}).") from error
     for name, array in zip(("arr_0", "arr_1"), arrays, strict=True):
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-            raise ValueError(
-                f"{path}: {name} should be uint8 (n, h, w, 3) and is {array.dtype} {array.shape}."
-            )
+            raise ValueError(f"{path}: {name} should be uint8 (n, h, w, 3) and is {array.dtype} {array.shape}.")
     return arrays

@@ -19,7 +19,7 @@ def fit(image, size):
     """``image`` (h, w, 3) as float32 in [-1, 1], its shorter side ``size``, in its own proportions."""
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     sides = tf.cast(tf.round(sides * (size / tf.reduce_min(sides))), tf.int32)
-    return tf.image.resize(image, sides, antialias=True) / 127.5 - 1.0
+    return tf.clip_by_value(tf.image.resize(image, sides, antialias=True) / 127.5 - 1.0, -1.0, 1.0)
 
 
 def crop(image, size, where=(0.5, 0.5)):

@@ -7,16 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-FORMATS = (
-    "JPEG",
-    "MPO",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "PPM",
-)  # the others can start programs, or be rare
+# Pillow knows more formats, among them some that start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 90_000_000
 ROOMY = 16_000_000  # more pixels than this, and over 100 of them per byte of file: a bomb, not a photograph
 

@@ -1,0 +1,311 @@
+"""Reading any picture, tidying folders, packing archives."""
+
+import json
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from labutils.datasets import folder
+from labutils.datasets.folder import ImageError, read_image
+
+PHOTO = data.coffee()[100:196, 200:328]  # 96 × 128
+
+
+def same(found, expected, tolerance=6):
+    assert found.dtype == np.uint8 and found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < tolerance
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientations(tmp_path, orientation):
+    # How a camera stores the upright picture, by the EXIF standard's table.
+    stored = {
+        1: PHOTO,
+        2: PHOTO[:, ::-1],
+        3: PHOTO[::-1, ::-1],
+        4: PHOTO[::-1],
+        5: PHOTO.transpose(1, 0, 2),
+        6: np.rot90(PHOTO, 1),
+        7: PHOTO.transpose(1, 0, 2)[::-1, ::-1],
+        8: np.rot90(PHOTO, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "x.jpg", exif=exif, quality=95)
+    same(read_image(tmp_path / "x.jpg"), PHOTO)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.arange(256, dtype=np.uint16).repeat(8).reshape(32, 64)
+    Image.fromarray(ramp * 257).save(tmp_path / "ramp.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "ramp.png"), ramp.astype(np.uint8)[..., None].repeat(3, -1))
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png(width, height, depth, kind, rows):
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_sixteen_bit_colour(tmp_path):
+    wide = PHOTO.astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in wide)
+    (tmp_path / "x.png").write_bytes(png(128, 96, 16, 2, zlib.compress(rows)))
+    same(read_image(tmp_path / "x.png"), PHOTO, 1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_lies_over_white(tmp_path, mode):
+    picture = Image.fromarray(PHOTO).convert("RGBA")
+    picture.putalpha(Image.fromarray(np.where(np.arange(128) < 64, 0, 255).astype(np.uint8)[None].repeat(96, 0)))
+    if mode == "P":
+        picture = Image.fromarray(np.where(np.arange(128) < 64, 0, 1).astype(np.uint8)[None].repeat(96, 0), "P")
+        picture.putpalette([255, 0, 0, 0, 0, 255])
+        picture.save(tmp_path / "x.png", transparency=0)
+    else:
+        picture.convert(mode).save(tmp_path / "x.png")
+    found = read_image(tmp_path / "x.png")
+    assert (found[:, :64] == 255).all() and not (found[:, 64:] == 255).all()
+
+
+def test_half_transparent_is_half_white(tmp_path):
+    Image.new("RGBA", (8, 8), (100, 0, 0, 128)).save(tmp_path / "x.png")
+    assert np.abs(read_image(tmp_path / "x.png")[0, 0].astype(int) - [177, 127, 127]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "mode, name", [("CMYK", "x.jpg"), ("L", "x.jpg"), ("L", "x.png"), ("1", "x.png"), ("RGB", "x.webp"),
+                   ("RGB", "x.bmp"), ("RGB", "x.tif"), ("P", "x.gif")]
+)  # fmt: skip
+def test_other_modes_and_formats(tmp_path, mode, name):
+    picture = Image.fromarray(PHOTO).convert(mode)
+    picture.save(tmp_path / name)
+    expected = np.array(Image.fromarray(PHOTO).convert("L" if mode in "L1" else "RGB").convert("RGB"))
+    found = read_image(tmp_path / name)
+    if mode == "1":
+        assert set(np.unique(found)) == {0, 255}
+    else:
+        same(found, expected, 20 if mode == "P" else 12)
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.new("P", (9, 7), 0), Image.new("P", (9, 7), 1)]
+    for frame in frames:
+        frame.putpalette([200, 10, 10, 10, 200, 10])
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert (read_image(tmp_path / "x.gif") == [200, 10, 10]).all()
+
+
+def test_size_takes_the_central_square(tmp_path):
+    wide = np.zeros((64, 192, 3), np.uint8)
+    wide[:, 64:128] = 255
+    Image.fromarray(wide).save(tmp_path / "x.png")
+    found = read_image(tmp_path / "x.png", 16)
+    assert found.shape == (16, 16, 3) and found[:, 2:-2].min() > 250
+
+
+def test_odd_exif_does_not_matter(tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "x.jpg", exif=b"Exif\0\0" + b"\xff" * 40)
+    same(read_image(tmp_path / "x.jpg"), np.array(Image.open(tmp_path / "x.jpg")), 1)
+
+
+BAD = {
+    "empty.jpg": (b"", "empty"),
+    "page.jpg": (b"<!DOCTYPE html><html>Sign in</html>", "web page"),
+    "text.png": (b"my holiday", "no picture in a known format"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic" + b"\0" * 99, "HEIC"),
+    "header.png": (b"\x89PNG\r\n\x1a\n", "no picture|damaged|cut short"),
+    "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture in a known format"),
+    "thin.png": (png(1, 500, 8, 2, zlib.compress(b"\0\0\0\0" * 500)), "1×500"),
+    "bomb.png": (png(60_000, 60_000, 8, 2, zlib.compress(b"\0" * 10_000)), "decompression bomb"),
+    "small bomb.png": (png(8_000, 8_000, 8, 2, zlib.compress(b"\0" * 10_000)), "decompression bomb"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refused_with_path_and_reason(tmp_path, name):
+    content, reason = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_image(tmp_path / name)
+    assert caught.value.path == tmp_path / name and caught.value.reason and name in str(caught.value)
+
+
+def test_missing_and_folder(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        read_image(tmp_path / "x.jpg")
+    with pytest.raises(ImageError, match="directory"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_cut_short(tmp_path, ending, part):
+    path = tmp_path / f"x.{ending}"
+    Image.fromarray(PHOTO).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    with pytest.raises(ImageError, match="cut short|no picture"):
+        read_image(path)
+
+
+def test_bombs_are_refused_before_memory_is_taken(tmp_path):
+    import tracemalloc
+
+    (tmp_path / "bomb.png").write_bytes(BAD["bomb.png"][0])
+    tracemalloc.start()
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "bomb.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+def test_200_damaged_jpegs_are_read_or_refused_by_name(tmp_path):
+    """In a process of its own, so that the memory measured is its own."""
+    code = """
+import io, json, resource, sys
+import numpy as np
+from PIL import Image
+from skimage import data
+from labutils.datasets.folder import ImageError, read_image
+folder, random = sys.argv[1], np.random.default_rng(0)
+buffer = io.BytesIO()
+Image.fromarray(data.coffee()[:256, :256]).save(buffer, "JPEG")
+paths = []
+for i in range(200):
+    content = bytearray(buffer.getvalue())
+    for place in random.integers(0, len(content), random.integers(1, 65)):
+        content[place] ^= random.integers(1, 256)
+    paths.append(f"{folder}/{i}.jpg")
+    open(paths[-1], "wb").write(content)
+open(f"{folder}/good.jpg", "wb").write(buffer.getvalue())
+read_image(f"{folder}/good.jpg")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read, refused = 0, 0
+for path in paths:
+    try:
+        image = read_image(path)
+        assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+        read += 1
+    except ImageError as error:
+        assert path in str(error)
+        refused += 1
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(json.dumps({"read": read, "refused": refused, "grown": grown * (1 if sys.platform == "darwin" else 1024)}))
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    report = json.loads(run.stdout)
+    assert report["read"] + report["refused"] == 200 and report["refused"] > 10
+    assert report["grown"] < 200e6
+
+
+def photographs(root, count=12):
+    """Two folders of any photographs: crops of a cat's fur and of a cup of coffee."""
+    random = np.random.default_rng(0)
+    for name, photo in (("fur", data.cat()), ("coffee", data.coffee())):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            y, x = random.integers(0, 150, 2)
+            Image.fromarray(photo[y : y + 100, x : x + 140]).save(root / name / f"{i:02}.jpg")
+    return root / "fur", root / "coffee"
+
+
+def test_prepare_two_folders(tmp_path):
+    a, b = photographs(tmp_path)
+    (a / "note.jpg").write_text("not a picture")
+    (b / "album").mkdir()
+    Image.new("RGBA", (40, 30), (0, 0, 0, 0)).save(b / "album" / "00.png")
+    report = folder.prepare((a, b), tmp_path / "own", 32)
+    assert report.counts == {"trainA": 10, "trainB": 11, "testA": 2, "testB": 2}
+    assert [error.path.name for error in report.skipped] == ["note.jpg"]
+    assert "note.jpg: is no picture" in str(report)
+    for name in folder.FOLDERS:
+        for path in folder.files(tmp_path / "own", name):
+            image = Image.open(path)
+            assert image.size == (32, 32) and image.mode == "RGB" and image.format == "JPEG"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coffee", "fur", "own"]
+    again = folder.prepare({"A": b, "B": a}, tmp_path / "own", 16)  # replaces what it made before
+    assert again.counts["trainA"] == 11 and Image.open(folder.files(again.root, "testB")[0]).size == (16, 16)
+
+
+def test_prepare_keeps_pictures_of_one_name(tmp_path):
+    a, b = photographs(tmp_path, 3)
+    Image.new("RGB", (20, 20)).save(a / "00.png")
+    assert folder.prepare((a, b), tmp_path / "own", 16).counts == {"trainA": 3, "trainB": 2, "testA": 1, "testB": 1}
+
+
+def test_prepare_a_dataset_keeps_its_split(tmp_path):
+    a, b = photographs(tmp_path, 4)
+    for name, source in (("trainA", a), ("trainB", b), ("testA", b)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for path in source.iterdir():
+            (tmp_path / "set" / name / path.name).write_bytes(path.read_bytes())
+    report = folder.prepare(tmp_path / "set", tmp_path / "own", 16)
+    assert report.counts == {"trainA": 4, "trainB": 3, "testA": 4, "testB": 1}
+
+
+def test_prepare_refuses(tmp_path):
+    a, b = photographs(tmp_path, 3)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no readable picture is left for trainB(.|\n)*x.jpg: is empty"):
+        folder.prepare((a, tmp_path / "broken"), tmp_path / "own", 16)
+    with pytest.raises(ValueError, match="Did you mean 'coffee'"):
+        folder.prepare((a, tmp_path / "cofee"), tmp_path / "own", 16)
+    with pytest.raises(ValueError, match="other files"):
+        folder.prepare((a, b), a, 16)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "coffee", "fur"]
+
+
+def test_files_says_what_is_there_and_the_nearest_name(tmp_path):
+    (tmp_path / "orchard" / "trainA").mkdir(parents=True)
+    (tmp_path / "orchard" / "trainC").mkdir()
+    with pytest.raises(ValueError, match="no dataset.*expected a folder with trainA.*Did you mean 'orchard'"):
+        folder.files(tmp_path / "orchrd", "trainA")
+    with pytest.raises(ValueError, match="there is: trainA, trainC. Did you mean 'trainA'"):
+        folder.files(tmp_path / "orchard", "TrainA ")
+    with pytest.raises(ValueError, match="holds nothing.*datasets prepare"):
+        folder.files(tmp_path / "orchard", "trainA")
+    (tmp_path / "orchard" / "trainA" / "x.webp").write_bytes(b"x")
+    with pytest.raises(ValueError, match="for example 'x.webp'"):
+        folder.files(tmp_path / "orchard", "trainA")
+
+
+def test_refuse_broken_names_the_files(tmp_path):
+    a, _ = photographs(tmp_path, 3)
+    Image.new("RGB", (9, 9)).save(a / "whole.png")
+    (a / "trailer.jpg").write_bytes((a / "00.jpg").read_bytes() + b"a camera's own data")
+    folder.refuse_broken(folder.files(tmp_path, "fur"))
+    (a / "cut.jpg").write_bytes((a / "00.jpg").read_bytes()[:900])
+    (a / "empty.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"Damaged pictures: 2(.|\n)*cut.jpg(.|\n)*empty.png: is empty"):
+        folder.refuse_broken(folder.files(tmp_path, "fur"))
+
+
+def test_npz_and_back(tmp_path):
+    root = folder.prepare(photographs(tmp_path), tmp_path / "own", 24).root
+    path = folder.to_npz(root, tmp_path / "own.npz", 24)
+    a, b = folder.from_npz(path)
+    assert a.shape == b.shape == (10, 24, 24, 3) and a.dtype == np.uint8
+    np.testing.assert_array_equal(a[3], read_image(folder.files(root, "trainA")[3]))
+    with np.load(path) as archive:
+        assert archive.files == ["arr_0", "arr_1"]
+    assert folder.from_npz(folder.to_npz(root, path, 16, merge_test=True))[1].shape == (12, 16, 16, 3)
+
+
+def test_npz_is_never_executed(tmp_path):
+    np.savez(tmp_path / "x.npz", np.array([print], dtype=object), np.zeros(3))
+    with pytest.raises(ValueError, match="no archive"):
+        folder.from_npz(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match="should be uint8.*float64"):
+        folder.from_npz(tmp_path / "x.npz")

@@ -1,0 +1,372 @@
+"""Downloads against a server on 127.0.0.1, unpacking hostile archives, the command line."""
+
+import contextlib
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labutils import datasets
+from labutils.datasets import __main__ as shell
+from labutils.datasets import archive, folder, public
+from labutils.profile import PROFILES
+
+
+def whole_archive(name="pairs"):
+    random, content = np.random.default_rng(0), io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for place in folder.FOLDERS:
+            picture = io.BytesIO()
+            Image.fromarray(random.integers(0, 255, (64, 64, 3), np.uint8)).save(picture, "JPEG")
+            file.writestr(f"{name}/{place}/0.jpg", picture.getvalue())
+    return content.getvalue()
+
+
+ARCHIVE = whole_archive()
+
+
+class Server:
+    """Answers each request with the next of ``answers``, functions of the handler; the last one stays."""
+
+    def __init__(self):
+        self.answers, self.paths, outer = [], [], self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.paths.append(self.path)
+                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                with contextlib.suppress(ConnectionError):
+                    answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+def sends(content, declared=None, status=200):
+    def answer(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(content) if declared is None else declared))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def drips(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(200):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+right = sends(ARCHIVE)
+wrong_hash = sends(ARCHIVE[:-1] + bytes([ARCHIVE[-1] ^ 1]))
+longer = sends(ARCHIVE + b"x")
+half = sends(ARCHIVE[: len(ARCHIVE) // 2], declared=len(ARCHIVE))
+missing = sends(b"no such file", status=404)
+busy = sends(b"later", status=503)
+
+
+def flood(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(1000):
+        handler.wfile.write(bytes(100_000))
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = Server()
+    facts = public.Published(
+        "a", "b", len(ARCHIVE), hashlib.sha256(ARCHIVE).hexdigest(), urls=(f"{server.url}/pairs.zip",)
+    )
+    monkeypatch.setitem(public.DATASETS, "pairs", facts)
+    monkeypatch.setattr(public, "PAUSE", 0)
+    monkeypatch.delenv("LAB_MIRROR", raising=False)
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def visible(root):
+    return sorted(path.name for path in root.iterdir() if not path.name.endswith(".lock"))
+
+
+def assert_whole(place):
+    for name in folder.FOLDERS:
+        assert [path.name for path in folder.files(place, name)] == ["0.jpg"]
+
+
+@pytest.mark.parametrize(
+    "answers, requests",
+    [
+        ([right], 1),
+        ([wrong_hash, right], 2),
+        ([half, right], 2),
+        ([busy, busy, right], 3),
+        ([flood, right], 2),
+    ],
+)
+def test_ends_with_one_whole_dataset(server, tmp_path, answers, requests):
+    server.answers = answers
+    assert public.download("pairs", tmp_path) == tmp_path / "pairs"
+    assert_whole(tmp_path / "pairs")
+    assert visible(tmp_path) == ["pairs"] and len(server.paths) == requests
+    public.download("pairs", tmp_path)  # there already: nothing is asked for
+    assert len(server.paths) == requests
+
+
+@pytest.mark.parametrize(
+    "answer, requests, reason",
+    [
+        (missing, 1, "404"),
+        (busy, 3, "503"),
+        (wrong_hash, 3, "(?i)sha256|hash"),
+        (longer, 3, "more than the expected"),
+        (half, 3, "Incomplete|bytes came instead"),
+        (flood, 3, "more than the expected"),
+    ],
+)
+def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_path, answer, requests, reason):
+    server.answers = [answer]
+    with pytest.raises(public.DownloadError, match=reason) as caught:
+        public.download("pairs", tmp_path)
+    assert visible(tmp_path) == [] and len(server.paths) == requests
+    assert f"curl -L -o pairs.zip {server.url}/pairs.zip" in str(caught.value)
+    assert f"download pairs --root {tmp_path} --mirror pairs.zip" in str(caught.value)
+
+
+def test_a_drip_is_given_up(server, tmp_path, monkeypatch):
+    server.answers = [drips, right]
+    monkeypatch.setattr(public, "TIMEOUT", 0.3)
+    public.download("pairs", tmp_path)
+    assert_whole(tmp_path / "pairs")
+    assert len(server.paths) == 2
+
+
+def test_silence_is_given_up(server, tmp_path, monkeypatch):
+    answered = threading.Event()
+    server.answers = [lambda handler: answered.wait(20), right]
+    monkeypatch.setattr(public, "TIMEOUT", 0.3)
+    public.download("pairs", tmp_path)
+    answered.set()
+    assert_whole(tmp_path / "pairs")
+
+
+def test_mirrors_in_their_order(server, tmp_path, monkeypatch):
+    server.answers = [missing, missing, right]
+    monkeypatch.setenv("LAB_MIRROR", f"{server.url}/room")
+    public.download("pairs", tmp_path, mirrors=[f"{server.url}/other.zip"])
+    assert server.paths == ["/other.zip", "/room/pairs.zip", "/pairs.zip"]
+
+
+@pytest.mark.parametrize("form", ["folder", "file", "file://", "variable"])
+def test_a_local_mirror(server, tmp_path, monkeypatch, form):
+    place = tmp_path / "class room"
+    place.mkdir()
+    (place / "pairs.zip").write_bytes(ARCHIVE)
+    mirrors = {"folder": [place], "file": [place / "pairs.zip"], "file://": [place.as_uri()], "variable": []}[form]
+    if form == "variable":
+        monkeypatch.setenv("LAB_MIRROR", str(place))
+    public.download("pairs", tmp_path / "data", mirrors)
+    assert_whole(tmp_path / "data" / "pairs")
+    assert server.paths == [] and (place / "pairs.zip").exists()
+
+
+def test_a_wrong_local_mirror_is_passed_over(server, tmp_path):
+    server.answers = [right]
+    (tmp_path / "pairs.zip").write_bytes(b"x" * len(ARCHIVE))
+    public.download("pairs", tmp_path / "data", [tmp_path, tmp_path / "nowhere"])
+    assert_whole(tmp_path / "data" / "pairs")
+
+
+def test_two_at_once_end_with_one_whole_copy(server, tmp_path):
+    server.answers = [right]
+    code = """
+import sys
+from labutils.datasets import public
+public.DATASETS["pairs"] = public.Published("a", "b", int(sys.argv[3]), sys.argv[4], urls=(sys.argv[2],))
+public.download("pairs", sys.argv[1])
+"""
+    facts = public.DATASETS["pairs"]
+    command = [sys.executable, "-c", code, str(tmp_path), facts.urls[0], str(facts.bytes), facts.sha256]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(process.communicate(timeout=60), process.returncode)[1] for process in processes] == [0, 0]
+    assert_whole(tmp_path / "pairs")
+    assert visible(tmp_path) == ["pairs"] and len(server.paths) == 1
+
+
+def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(public, "fcntl", None)
+    both = threading.Barrier(2)
+
+    def together(handler):
+        both.wait(20)
+        right(handler)
+
+    server.answers = [together]
+    threads = [threading.Thread(target=public.download, args=("pairs", tmp_path)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert_whole(tmp_path / "pairs")
+    assert visible(tmp_path) == ["pairs"]
+
+
+def test_an_incomplete_archive_is_not_put_in_place(server, tmp_path, monkeypatch):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("pairs/trainA/0.jpg", b"x")
+    content = content.getvalue()
+    facts = public.Published("a", "b", len(content), hashlib.sha256(content).hexdigest(), urls=(server.url,))
+    monkeypatch.setitem(public.DATASETS, "pairs", facts)
+    server.answers = [sends(content)]
+    with pytest.raises(ValueError, match="'trainB'"):
+        public.download("pairs", tmp_path)
+    assert visible(tmp_path) == []
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="apple2orange, horse2zebra.*Did you mean 'apple2orange'"):
+        public.download("apples2oranges")
+
+
+def test_facts_are_complete():
+    assert len(public.DATASETS) == 8
+    for name, facts in public.DATASETS.items():
+        assert len(bytes.fromhex(facts.sha256)) == 32 and facts.bytes > 30e6
+        assert all(url.startswith("https://") and url.endswith(f"/{name}.zip") for url in facts.urls)
+
+
+def hostile(path, **members):
+    """A zip with members whose names and modes the zipfile module would write as they are."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("pairs/trainA/0.jpg", b"fine")
+        for name, mode in members.items():
+            info = zipfile.ZipInfo("x")
+            info.filename, info.external_attr = name, mode << 16
+            file.writestr(info, b"/etc/passwd")
+    return path
+
+
+@pytest.mark.parametrize(
+    "name, mode, reason",
+    [
+        ("../outside.jpg", 0o100644, "leads elsewhere"),
+        ("pairs/../../outside.jpg", 0o100644, "leads elsewhere"),
+        ("..\\outside.jpg", 0o100644, "leads elsewhere"),
+        ("C:/outside.jpg", 0o100644, "leads elsewhere"),
+        ("/tmp/outside.jpg", 0o100644, "absolute name"),
+        ("pairs/link.jpg", 0o120777, "link or a device"),
+        ("pairs/fifo.jpg", 0o010644, "link or a device"),
+    ],
+)
+def test_hostile_members_are_refused_before_anything_is_written(tmp_path, name, mode, reason):
+    (tmp_path / "box").mkdir()
+    path = hostile(tmp_path / "x.zip", **{name: mode})
+    before = set(tmp_path.parent.rglob("*"))
+    with pytest.raises(archive.ArchiveError, match=reason) as caught:
+        archive.unpack(path, tmp_path / "box" / "target")
+    assert "x.zip" in str(caught.value)
+    assert set(tmp_path.parent.rglob("*")) == before
+
+
+def test_a_bomb_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for i in range(20):
+            file.writestr(f"pairs/trainA/{i}.jpg", bytes(2_000_000))
+    size = (tmp_path / "x.zip").stat().st_size
+    assert 20 * 2_000_000 / size > 900
+    with pytest.raises(archive.ArchiveError, match="bomb"):
+        archive.unpack(tmp_path / "x.zip", tmp_path / "target")
+    assert sum(path.stat().st_size for path in (tmp_path / "target").rglob("*.jpg")) < 21 * size + 2_000_000
+
+
+def test_too_many_members(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
+    path = hostile(tmp_path / "x.zip", one=0o100644, two=0o100644)
+    with pytest.raises(archive.ArchiveError, match="3 members"):
+        archive.unpack(path, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_the_same_name_twice(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        path = hostile(tmp_path / "x.zip", **{"pairs/trainA/0.jpg": 0o100644})
+    with pytest.raises(archive.ArchiveError, match="FileExistsError"):
+        archive.unpack(path, tmp_path / "target")
+
+
+@pytest.mark.parametrize("kind", ["links", "text", "half", "changed"])
+def test_what_is_no_whole_zip(tmp_path, kind):
+    path = tmp_path / "x.zip"
+    if kind == "links":  # hard links exist in tar files only
+        with tarfile.open(path, "w") as file:
+            for link, name in ((tarfile.LNKTYPE, "hard"), (tarfile.SYMTYPE, "soft")):
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname = link, "../outside"
+                file.addfile(info)
+    else:
+        changed = ARCHIVE.replace(b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe1")
+        path.write_bytes({"text": b"hello", "half": ARCHIVE[:-500], "changed": changed}[kind])
+    with pytest.raises(archive.ArchiveError, match="no whole zip"):
+        archive.unpack(path, tmp_path / "target")
+
+
+def test_ensure_renders_once(tmp_path):
+    place = public.ensure(PROFILES["smoke"], tmp_path)
+    assert place == tmp_path / "orchard-32-16" and len(folder.files(place, "trainA")) == 16
+    first = os.stat(place / "orchard.json").st_mtime_ns
+    assert public.ensure(PROFILES["smoke"], tmp_path) == place
+    assert os.stat(place / "orchard.json").st_mtime_ns == first
+
+
+def test_shell_renders_and_prepares(tmp_path, capsys):
+    root = tmp_path / "o"
+    assert shell.main(["orchard", "--train", "3", "--test", "2", "--size", "16", "--root", str(root)]) == 0
+    a, b, own = root / "trainA", root / "testB", tmp_path / "own"
+    assert shell.main(["prepare", str(a), str(b), "--root", str(own), "--size", "8"]) == 0
+    assert "trainA 2, trainB 1, testA 1, testB 1; 0 files skipped" in capsys.readouterr().out
+
+
+def test_shell_downloads_and_fails_with_a_reason(server, tmp_path, capsys):
+    server.answers = [right]
+    assert shell.main(["download", "pairs", "--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "pairs")
+    assert shell.main(["download", "apple2oranges", "--root", str(tmp_path)]) == 1
+    assert "Did you mean 'apple2orange'" in capsys.readouterr().err
+    assert shell.main(["prepare", str(tmp_path), str(tmp_path / "no"), "--root", str(tmp_path / "x")]) == 1
+
+
+@pytest.mark.parametrize("command", [[], ["download"], *([name] for name in datasets.RENDERED), ["prepare"]])
+def test_shell_helps(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        shell.main([*command, "--help"])
+    assert end.value.code == 0 and "usage: python -m labutils.datasets" in capsys.readouterr().out
+
+
+def test_wrong_commands_end_with_2():
+    with pytest.raises(SystemExit) as end:
+        shell.main(["dowload"])
+    assert end.value.code == 2
+
+
+def test_no_tensorflow():
+    code = "import sys, labutils.datasets.__main__; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
