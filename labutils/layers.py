@@ -1,6 +1,6 @@
 """The layers Keras lacks, and the only place where the two TensorFlow generations differ.
 
-Both layers keep their class names in both environments, so that weight files travel between them.
+The layers keep their class names in both environments, so that weight files travel between them.
 """
 
 import tensorflow as tf
@@ -8,13 +8,16 @@ import tensorflow as tf
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class InstanceNormalization(tf.keras.layers.Layer):
-    """Each channel of each picture, less its own mean, over its own standard deviation; then scaled and shifted.
+    """Each channel of each picture, less its own mean, over its own deviation; then scaled and shifted.
 
-    Equal to ``tensorflow_addons.layers.InstanceNormalization`` (which sets ``epsilon`` to 1e-3), and faster: for one
-    picture it is what batch normalisation does in training, and TensorFlow has one fused kernel for that.
+    Equal to ``tensorflow_addons.layers.InstanceNormalization`` (which sets ``epsilon`` to 1e-3), and faster:
+    for one picture it is what batch normalisation does in training, and TensorFlow has one fused kernel for
+    that.
 
-    Shapes: (batch, height, width, channels) in and out. Statistics are taken in float32 under mixed precision.
-    Paper: Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
+    Shapes: (batch, height, width, channels) in and out. Statistics are taken in float32 under mixed
+    precision. ``epsilon``: at least 1e-5, the least the fused kernel knows, otherwise ``ValueError``.
+    ``center``, ``scale``: whether there is a learned shift and a learned factor a channel. Paper: Ulyanov et
+    al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
 
     Example::
 
@@ -23,22 +26,20 @@ class InstanceNormalization(tf.keras.layers.Layer):
 
     def __init__(self, epsilon=1e-5, center=True, scale=True, **kwargs):
         super().__init__(**kwargs)
+        if epsilon < 1e-5:
+            raise ValueError(f"epsilon must be at least 1e-5, not {epsilon}.")
         self.epsilon, self.center, self.scale = epsilon, center, scale
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(
-            name="gamma",
-            shape=shape,
-            initializer=tf.keras.initializers.RandomNormal(1.0, 0.02) if self.scale else "ones",
-            trainable=self.scale,
-        )
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", trainable=self.center)
+        shape, ones = (input_shape[-1],), tf.keras.initializers.RandomNormal(1.0, 0.02)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer=ones) if self.scale else None
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros") if self.center else None
         super().build(input_shape)
 
     def call(self, inputs):
         x = tf.cast(inputs, tf.float32)
-        gamma, beta = tf.cast(self.gamma, tf.float32), tf.cast(self.beta, tf.float32)
+        gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones(x.shape[-1:])
+        beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros(x.shape[-1:])
         if x.shape[0] == 1:
             x = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
         else:
@@ -62,8 +63,8 @@ class InstanceNormalization(tf.keras.layers.Layer):
 class ReflectionPadding2D(tf.keras.layers.Layer):
     """Continue a picture beyond its border as a mirror would: no dark frame, unlike zero padding.
 
-    ``padding``: pixels on every side, or (before, after). Shapes: (batch, height, width, channels) to
-    (batch, height + before + after, width + before + after, channels); height and width must be above ``padding``.
+    ``padding``: pixels on every side, or (before, after). Shapes: (batch, height, width, channels) to (batch,
+    height + before + after, width + before + after, channels); height and width must be above ``padding``.
     """
 
     def __init__(self, padding=1, **kwargs):
@@ -83,12 +84,36 @@ class ReflectionPadding2D(tf.keras.layers.Layer):
 
 
 @tf.keras.utils.register_keras_serializable("labutils")
+class SizeMultiple(tf.keras.layers.Layer):
+    """Lets pictures through whose height and width are multiples of ``factor``; ``ValueError`` for others.
+
+    A network that halves and doubles its picture gives back another size, or fails far inside, without it.
+    """
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        height, width = inputs.shape[1:3]
+        if (height or 0) % self.factor or (width or 0) % self.factor:
+            raise ValueError(f"Height and width must be multiples of {self.factor}, not {height} and {width}.")
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+@tf.keras.utils.register_keras_serializable("labutils")
 class AttentionBlend(tf.keras.layers.Layer):
     """Lets a generator say *where* it changes the picture: ``picture · (1 - m) + painted · m``.
 
-    Inputs: the picture (batch, height, width, 3) in [-1, 1] and four raw maps (batch, height, width, 4): three become
-    the painted colours by tanh, the last the attention mask m by a sigmoid. Output: (batch, height, width, 3).
-    Paper: Mejjati et al. 2018, "Unsupervised Attention-guided Image-to-Image Translation".
+    Inputs: the picture (batch, height, width, 3) in [-1, 1] and four raw maps (batch, height, width, 4):
+    three become the painted colours by tanh, the last the attention mask m by a sigmoid. Output: (batch,
+    height, width, 3). Paper: Mejjati et al. 2018, "Unsupervised Attention-guided Image-to-Image Translation".
     """
 
     def call(self, inputs):

@@ -1,7 +1,7 @@
 """The networks: two generators (U-Net, ResNet) and the PatchGAN discriminator.
 
-Every network carries ``model.spec``, the arguments it was built with; ``build(model.spec)`` makes its twin, without
-its weights. Pictures are (batch, height, width, 3) in [-1, 1].
+Every network carries ``model.spec``, the arguments it was built with; ``build(model.spec)`` makes its twin,
+without its weights. Pictures are (batch, height, width, 3) in [-1, 1].
 """
 
 import math
@@ -9,12 +9,28 @@ from functools import partial
 
 import tensorflow as tf
 
-from labutils.layers import AttentionBlend, InstanceNormalization, ReflectionPadding2D
+from labutils.layers import AttentionBlend, InstanceNormalization, ReflectionPadding2D, SizeMultiple
+from labutils.presets import PRESETS
+
+__all__ = [
+    "PRESETS",
+    "build",
+    "patch_discriminator",
+    "receptive_field",
+    "resnet_generator",
+    "unet_generator",
+]
 
 NORMALIZATIONS = {
     "instance": InstanceNormalization,
+    "plain_instance": partial(InstanceNormalization, center=False, scale=False),
     "batch": partial(tf.keras.layers.BatchNormalization, momentum=0.9, epsilon=1e-5),
     "none": None,
+}
+CHOICES = {
+    "upsampling": ("nearest", "transpose"),
+    "padding": ("zero", "reflect"),
+    "skip": ("add", "concatenate"),
 }
 
 
@@ -46,8 +62,12 @@ def _upsample(x, filters, kernel, upsampling, padding):
     return _conv(tf.keras.layers.UpSampling2D()(x), filters, kernel, padding=padding)
 
 
-def _leaky(x):
-    return tf.keras.layers.LeakyReLU(0.2)(x)
+def _activate(x, normalization, leaky=False, activation_first=False):
+    """Normalise, then ReLU or LeakyReLU(0.2); or, with ``activation_first``, the other way round."""
+    activation = tf.keras.layers.LeakyReLU(0.2) if leaky else tf.keras.layers.ReLU()
+    if activation_first:
+        return _normalize(activation(x), normalization)
+    return activation(_normalize(x, normalization))
 
 
 def _generator_output(picture, x, kernel, padding, attention, normalization="none"):
@@ -67,19 +87,29 @@ def _finish(inputs, outputs, spec):
 def _spec(kind, arguments):
     """What a network was built with, ready for JSON: a layer class is kept by the name Keras knows it by."""
     spec = {"kind": kind, **arguments}
-    if not isinstance(spec["normalization"], str):
+    if _is_layer(spec["normalization"]):
         spec["normalization"] = tf.keras.utils.get_registered_name(spec["normalization"])
     elif spec["normalization"] not in NORMALIZATIONS:
         raise ValueError(
             f"Unknown normalization {spec['normalization']!r}: choose one of {', '.join(NORMALIZATIONS)}, "
             "or give a layer class."
         )
+    for name in CHOICES.keys() & spec.keys():
+        if spec[name] not in CHOICES[name]:
+            raise ValueError(f"Unknown {name} {spec[name]!r}: choose one of {', '.join(CHOICES[name])}.")
     return spec
 
 
-def _check_size(image_size, factor):
+def _is_layer(value):
+    return isinstance(value, type) and issubclass(value, tf.keras.layers.Layer)
+
+
+def _input(image_size, factor):
+    """The picture that comes in, and what the layers work on; its size must be a multiple of ``factor``."""
     if image_size is not None and (image_size < factor or image_size % factor):
         raise ValueError(f"image_size must be a multiple of {factor} for this network, not {image_size}.")
+    picture = tf.keras.Input((image_size, image_size, 3))
+    return picture, picture if image_size or factor == 1 else SizeMultiple(factor)(picture)
 
 
 def unet_generator(
@@ -91,24 +121,27 @@ def unet_generator(
     upsampling="nearest",
     padding="zero",
     attention=False,
+    leaky=True,
+    activation_first=False,
 ):
     """A U-Net: halve the picture ``levels`` times, double it again, and hand each size's details across.
 
-    Input and output: (batch, image_size, image_size, 3) in [-1, 1]; ``image_size`` (None: any) must be a multiple of
-    2 to the power ``levels``, otherwise ``ValueError``. ``normalization``: "instance", "batch", "none" or a layer class.
-    ``upsampling``: "nearest" or "transpose". ``padding``: "zero" or "reflect". ``attention``: blend the result into
-    the picture (``AttentionBlend``). Paper: Ronneberger et al. 2015.
+    Input and output: (batch, image_size, image_size, 3) in [-1, 1]. Height and width must be multiples of 2
+    to the power ``levels``, otherwise ``ValueError``; with ``image_size=None`` any such size goes in, oblong
+    ones as well. ``normalization``: "instance", "plain_instance" (without scale and shift), "batch", "none"
+    or a layer class. ``upsampling``: "nearest" or "transpose". ``padding``: "zero" or "reflect".
+    ``attention``: blend the result into the picture (``AttentionBlend``). ``leaky``: LeakyReLU, not ReLU, on
+    the way down. ``activation_first``: activate before normalising. Paper: Ronneberger et al. 2015.
     """
     spec = _spec("unet_generator", dict(locals()))
-    _check_size(image_size, 2**levels)
-    x = picture = tf.keras.Input((image_size, image_size, 3))
+    picture, x = _input(image_size, 2**levels)
     details = []
     for level in range(levels):
-        x = _leaky(_normalize(_conv(x, filters * 2**level, kernel, 2), normalization))
+        x = _activate(_conv(x, filters * 2**level, kernel, 2), normalization, leaky, activation_first)
         details.append(x)
     for level in reversed(range(levels - 1)):
         x = _upsample(x, filters * 2**level, kernel, upsampling, padding)
-        x = tf.keras.layers.ReLU()(_normalize(x, normalization))
+        x = _activate(x, normalization, activation_first=activation_first)
         x = tf.keras.layers.Concatenate()([x, details[level]])
     x = tf.keras.layers.UpSampling2D()(x)
     return _finish(picture, _generator_output(picture, x, kernel, padding, attention), spec)
@@ -122,51 +155,62 @@ def resnet_generator(
     upsampling="transpose",
     padding="reflect",
     attention=False,
+    skip="add",
+    output_normalization=False,
 ):
-    """The paper's generator: halve twice, ``blocks`` residual blocks that each *add* a correction, double twice.
+    """The paper's generator: halve twice, ``blocks`` blocks that each *add* a correction, double twice.
 
-    Arguments as for ``unet_generator``; ``image_size`` must be a multiple of 4.
-    Papers: Johnson et al. 2016; Zhu et al. 2017, appendix.
+    Arguments as for ``unet_generator``; height and width must be multiples of 4. ``skip``: "add", or
+    "concatenate", by which every block makes the picture ``4 * filters`` channels deeper.
+    ``output_normalization``: normalise once more before the final tanh. Papers: Johnson et al. 2016; Zhu et
+    al. 2017, appendix.
     """
     spec = _spec("resnet_generator", dict(locals()))
-    _check_size(image_size, 4)
-    relu = tf.keras.layers.ReLU
-    x = picture = tf.keras.Input((image_size, image_size, 3))
-    x = relu()(_normalize(_conv(x, filters, 7, padding=padding), normalization))
+    picture, x = _input(image_size, 4)
+    join = tf.keras.layers.Add if skip == "add" else tf.keras.layers.Concatenate
+    x = _activate(_conv(x, filters, 7, padding=padding), normalization)
     for level in (1, 2):
-        x = relu()(_normalize(_conv(x, filters * 2**level, 3, 2), normalization))
+        x = _activate(_conv(x, filters * 2**level, 3, 2), normalization)
     for _ in range(blocks):
-        y = relu()(_normalize(_conv(x, filters * 4, 3, padding=padding), normalization))
+        y = _activate(_conv(x, filters * 4, 3, padding=padding), normalization)
         y = _normalize(_conv(y, filters * 4, 3, padding=padding), normalization)
-        x = tf.keras.layers.Add()([x, y])
+        x = join()([x, y])
     for level in (1, 0):
-        x = relu()(_normalize(_upsample(x, filters * 2**level, 3, upsampling, padding), normalization))
-    return _finish(picture, _generator_output(picture, x, 7, padding, attention), spec)
+        x = _activate(_upsample(x, filters * 2**level, 3, upsampling, padding), normalization)
+    last = normalization if output_normalization else "none"
+    return _finish(picture, _generator_output(picture, x, 7, padding, attention, last), spec)
 
 
 def patch_discriminator(
-    image_size=None, filters=64, strides=(2, 2, 2, 1), kernel=4, normalization="instance", max_filters=512
+    image_size=None,
+    filters=64,
+    strides=(2, 2, 2, 1),
+    kernel=4,
+    normalization="instance",
+    max_filters=512,
+    activation_first=False,
 ):
-    """A PatchGAN: a grid of scores, each for one overlapping patch of the picture (1 for real, 0 for generated).
+    """A PatchGAN: a grid of scores, each for one overlapping patch of the picture (1 real, 0 generated).
 
-    Input: (batch, image_size, image_size, 3) in [-1, 1]. Output: (batch, h, w, 1), unbounded. One convolution per
-    entry of ``strides``, the filters doubling up to ``max_filters``, then one to a single channel; the first has no
-    normalisation. The default sees 70×70 pixels a score (``receptive_field``). Paper: Isola et al. 2017.
+    Input: (batch, image_size, image_size, 3) in [-1, 1]; ``image_size`` must be a multiple of the product of
+    ``strides``, otherwise ``ValueError``; None takes any size. Output: (batch, h, w, 1), unbounded. One
+    convolution per entry of ``strides``, the filters doubling up to ``max_filters``, then one to a single
+    channel; the first has no normalisation. ``activation_first``: activate before normalising. The default
+    sees 70×70 pixels a score (``receptive_field``). Paper: Isola et al. 2017.
     """
-    spec = _spec("patch_discriminator", dict(locals()))
-    _check_size(image_size, math.prod(strides))
-    x = picture = tf.keras.Input((image_size, image_size, 3))
+    spec = _spec("patch_discriminator", {**locals(), "strides": list(strides)})
+    picture, x = _input(image_size, math.prod(strides) if image_size else 1)
     for level, stride in enumerate(strides):
         x = _conv(x, min(filters * 2**level, max_filters), kernel, stride)
-        x = _leaky(_normalize(x, normalization if level else "none"))
-    return _finish(picture, _conv(x, 1, kernel, dtype="float32"), {**spec, "strides": list(strides)})
+        x = _activate(x, normalization if level else "none", leaky=True, activation_first=activation_first)
+    return _finish(picture, _conv(x, 1, kernel, dtype="float32"), spec)
 
 
 BUILDERS = {f.__name__: f for f in (unet_generator, resnet_generator, patch_discriminator)}
 
 
 def build(spec):
-    """The network that ``spec`` (a ``model.spec``, or ``{"kind": …, arguments}``) describes, with fresh weights.
+    """The network that ``spec`` (a ``model.spec``, or ``{"kind": …, arguments}``) describes; fresh weights.
 
     Raises ``ValueError`` for an unknown kind or argument.
     """
@@ -175,10 +219,15 @@ def build(spec):
     if kind not in BUILDERS:
         raise ValueError(f"Unknown network {kind!r}: choose one of {', '.join(BUILDERS)}.")
     normalization = arguments.get("normalization", "none")
-    if normalization not in NORMALIZATIONS:
-        arguments["normalization"] = tf.keras.utils.get_registered_object(normalization)
-        if arguments["normalization"] is None:
-            raise ValueError(f"The layer {normalization!r} is not known here: import the package that defines it first.")
+    if not _is_layer(normalization) and normalization not in NORMALIZATIONS:
+        known = tf.keras.utils.get_registered_object(normalization)
+        layer = known or getattr(tf.keras.layers, str(normalization), None)
+        if not _is_layer(layer):
+            raise ValueError(
+                f"The layer {normalization!r} is not known here: import the package that defines it, or "
+                "register it with tf.keras.utils.register_keras_serializable."
+            )
+        arguments["normalization"] = layer
     try:
         return BUILDERS[kind](**arguments)
     except TypeError as error:
@@ -188,8 +237,10 @@ def build(spec):
 def receptive_field(model):
     """The side, in pixels, of the square of the input that one output value sees (without normalisation).
 
-    Each convolution widens the field by (kernel - 1) times the distance, in input pixels, between neighbours of its
-    input. Networks with branches: the branch with most layers, which sees furthest.
+    Each convolution widens the field by (kernel - 1) times the distance, in input pixels, between neighbours
+    of its input. Where branches meet, the one with most layers counts, which sees furthest. After nearest
+    upsampling an even kernel sees a pixel more or less from one place to the next: this is their mean,
+    rounded up.
     """
     field, distance = 1, 1.0
     for layer in model.layers:
