@@ -105,6 +105,11 @@ def noise(values, x, y):
     return mix(upper, mix(flat[below + j], flat[below + right], u), v)
 
 
+def octaves(values, x, y):
+    """Noise of four sizes, in [0, 1]: clouds."""
+    return sum(noise(values, x * k + k, y * k + k) / k for k in (1, 2.1, 4.3, 8.7)) / 1.83
+
+
 def stretch(values, size):
     """A lattice spread over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
     for n in values.shape:  # down, then across
