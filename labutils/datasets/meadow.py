@@ -207,7 +207,7 @@ def _field(scene, sun, sky, low, x, y, edge):
     blades = blades + (r.noise(scene.leaves, u * 190, v * 36) - 0.5) * r.smoothstep(0.05, 0.35, near)
     tone = 0.45 + 0.55 * tufts + 0.65 * blades * r.smoothstep(0.0, 0.25, near)
     colour = scene.grass * tone[..., None] * (sky + 1.1 * sun)
-    bloom = r.smoothstep(0.30, 0.18, r.spots(scene.flowers, u * 30, v * 20))
+    bloom = r.smoothstep(0.30, 0.18, r.spots(scene.flowers, u * 30, v * 20, 0.25))
     bloom = bloom * r.smoothstep(1.0 - scene.flowering, 1.15 - 0.4 * scene.flowering, tufts)
     colour = r.mix(colour, scene.petals * (sky + 0.8 * sun), bloom[..., None])
     colour = r.mix(colour, low * 0.92, (0.45 * scene.haze * np.exp(-near * 14))[..., None])
@@ -231,13 +231,13 @@ def _water(scene, variety, x, y, edge):
     image, _ = _landscape(bank, variety, x + 0.012 * ripple, above, edge * 2)
     deep = scene.deep * (LIGHTS[variety][3] + 0.2)
     colour = r.mix(image * 0.9, deep, np.clip(0.15 + 0.45 * near + 0.3 * ripple, 0, 1)[..., None])
-    pads = r.spots(scene.flowers, u * 15, depth * 34)
+    pads = r.spots(scene.flowers, u * 10, depth * 22, 0.16)
     patch = r.noise(scene.clouds, u * 3, depth * 7) + 0.4 * near
-    leaf = r.smoothstep(0.45, 0.33, pads) * r.smoothstep(
+    leaf = r.smoothstep(0.38, 0.28, pads) * r.smoothstep(
         1.1 - 0.8 * scene.flowering, 1.2 - 0.8 * scene.flowering, patch
     )
     leaf = leaf * r.smoothstep(0.0, 0.12, near)
-    lily = r.mix(scene.grass * (0.7 + 0.4 * ripple)[..., None], scene.petals, r.smoothstep(0.18, 0.1, pads)[..., None])
+    lily = r.mix(scene.grass * (0.7 + 0.4 * ripple)[..., None], scene.petals, r.smoothstep(0.24, 0.06, pads)[..., None])
     colour = r.mix(colour, lily * LIGHTS[variety][3] * 1.4, leaf[..., None])
     return colour, 0.10 * ripple, r.smoothstep(-edge, edge, y - scene.horizon) * np.ones_like(x)
 

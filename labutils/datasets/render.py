@@ -128,7 +128,7 @@ def _splines(n, size):
     return cells, tuple(weight / 6 for weight in weights)
 
 
-def spots(values, x, y):
+def spots(values, x, y, scatter=0.36):
     """Distance to the nearest of scattered points, about one a cell of the lattice ``values``, in cells."""
     rows, columns = values.shape
     nearest = np.float32(9)
@@ -139,8 +139,8 @@ def spots(values, x, y):
         left, top = np.floor(x + 0.5 * k), np.floor(y + 0.5 * k)
         i, j = top.astype(np.int32) % rows, left.astype(np.int32) % columns
         jitter = values.ravel()[i * columns + j]
-        u = x + 0.5 * k - left - 0.5 - 0.36 * np.cos(50 * jitter + k)
-        v = y + 0.5 * k - top - 0.5 - 0.36 * np.sin(50 * jitter + k)
+        u = x + 0.5 * k - left - 0.5 - scatter * np.cos(50 * jitter + k)
+        v = y + 0.5 * k - top - 0.5 - scatter * np.sin(50 * jitter + k)
         nearest = np.minimum(nearest, np.sqrt(u * u + v * v))
     return nearest
 
