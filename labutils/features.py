@@ -79,10 +79,8 @@ def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
     model = _build(names, pooling)
     for name in names:
         model.get_layer(name).set_weights(arrays[name])
-    model.trainable = False
-    model.source, model.backbone, model.pooling = source, backbone, pooling
     _say(f"Features: {source}, layers to {names[-1]}, {pooling} pooling.")
-    return model
+    return _describe(model, source, backbone, pooling)
 
 
 def cut(model, layers):
@@ -98,6 +96,23 @@ def cut(model, layers):
             "for example with features.vgg('vgg19', weights='imagenet') (an 80 MB download)."
         )
     return tf.keras.Model(model.inputs, {name: model.get_layer(name).output for name in layers})
+
+
+def with_pooling(model, pooling):
+    """The same weights with ``"max"`` or ``"avg"`` pooling; ``model`` itself if that is what it has."""
+    if pooling == model.pooling:
+        return model
+    if pooling not in ("max", "avg"):
+        raise ValueError(f"Unknown pooling {pooling!r}: choose 'max' or 'avg'.")
+    other = _build(model.output_names_by_layer, pooling)
+    other.set_weights(model.get_weights())
+    return _describe(other, model.source, model.backbone, pooling)
+
+
+def _describe(model, source, backbone, pooling):
+    model.trainable = False
+    model.source, model.backbone, model.pooling = source, backbone, pooling
+    return model
 
 
 def _build(names, pooling):

@@ -56,7 +56,10 @@ def memory(height, width, layers):
     return 3 * 4 * filters * height * width / 1e9
 
 
-def _refuse_unfit(height, width, layers, limit):
+def _refuse_unfit(shape, layers, limit):
+    if len(shape) not in (2, 3):
+        return  # no picture: as_picture says so
+    height, width = shape[:2]
     smallest = 2 ** (max(int(name[5]) for name in layers) - 1)
     if min(height, width) < smallest:
         raise ValueError(f"A picture of {height} x {width} pixels is too small: {max(layers)} needs {smallest}.")
@@ -108,8 +111,6 @@ class StyleTransfer:
             raise ValueError(f"Unknown normaliser {normaliser!r}: choose one of {', '.join(NORMALISERS)}.")
         self.features = vgg_features.vgg() if features is None else features
         styles = style if isinstance(style, (list, tuple)) else [] if style is None else [style]
-        styles = [as_picture(picture, f"style picture {number}") for number, picture in enumerate(styles, 1)]
-        content = None if content is None else as_picture(content, "content picture")
         self.content_layer = None if content is None else content_layer
         if layer_weights is None:
             layer_weights = {name: 1.0 for name in STYLE_LAYERS if name in self.features.output_names_by_layer}
@@ -119,15 +120,18 @@ class StyleTransfer:
             raise ValueError(f"{len(styles)} style pictures need as many style_shares, not {len(shares)}.")
         self.weights = Weights(content_weight, style_weight, variation_weight, layer_weights, shares)
         self.normaliser = normaliser
-        self.shape = (
-            tuple(size) if content is None and size else (content if content is not None else styles[0]).shape[:2]
-        )
         wanted = [*layer_weights, *([self.content_layer] if self.content_layer else [])]
         if not wanted:
             raise ValueError("Nothing to optimise for: give a content picture, a style picture, or both.")
         self.network = vgg_features.cut(self.features, list(dict.fromkeys(wanted)))
-        for height, width in [self.shape, *(picture.shape[:2] for picture in styles)]:
-            _refuse_unfit(height, width, wanted, max_memory)
+        for picture in [content, *styles]:
+            _refuse_unfit(np.shape(picture), wanted, max_memory)
+        styles = [as_picture(picture, f"style picture {number}") for number, picture in enumerate(styles, 1)]
+        content = None if content is None else as_picture(content, "content picture")
+        self.shape = (
+            tuple(size) if content is None and size else (content if content is not None else styles[0]).shape[:2]
+        )
+        _refuse_unfit(self.shape, wanted, max_memory)
         self._take_targets(content, styles)
         self.pixels = self._first(start, content, styles, seed)
         self.step, self.restarts = 0, []

@@ -1,4 +1,7 @@
 """The widgets; nothing else in ``labutils`` imports ipywidgets."""
 
 from labutils.dashboard.augmentation import AugmentationPanel as AugmentationPanel
+from labutils.dashboard.networks import FeatureMaps as FeatureMaps
+from labutils.dashboard.networks import PatchMover as PatchMover
+from labutils.dashboard.style import StylePanel as StylePanel
 from labutils.dashboard.training import TrainingPanel as TrainingPanel

@@ -1,0 +1,109 @@
+"""Paint the gallery: six of scikit-image's photographs in six styles painted by code, into docs/.
+
+python benchmarks/gallery.py            # all six, about 5 minutes on two idle cores
+python benchmarks/gallery.py coffee     # one of them; the page keeps what is known of the others
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+from labutils import features, pictures, style
+from labutils.datasets import styles
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAIRS = {  # name: photograph, style, settings that differ from the usual
+    "cat": (data.chelsea, "brush_strokes", {}),
+    "coffee": (data.coffee, "tiles", {}),
+    "astronaut": (data.astronaut, "glass", {"content_weight": 2.0}),
+    "rocket": (data.rocket, "dots", {}),
+    "motorcycle": (lambda: data.stereo_motorcycle()[0], "waves", {}),
+    "cameraman": (data.camera, "hatching", {}),
+}
+WEIGHTS = {"content_weight": 1.0, "style_weight": 3.0, "variation_weight": 0.5}
+
+
+def paint(name, size, steps, vgg):
+    """One picture of the gallery, with its photograph and its style beside it, and what it took."""
+    photograph, manner, settings = PAIRS[name]
+    content, brush = pictures.resize(photograph(), size), styles.paint(manner, size)
+    settings = {**WEIGHTS, **settings}
+    began = time.process_time()  # of all cores: other programs on the machine do not count
+    transfer = style.StyleTransfer(content, brush, vgg, **settings)
+    before = transfer.losses()["style"]
+    result = transfer.run(steps)
+    seconds = time.process_time() - began
+    half = size // 2
+    small = [pictures.resize(_square(picture), (half, half)) for picture in (content, brush)]
+    left = np.concatenate([small[0], small[1]])[:size]
+    sheet = np.concatenate([left, np.full((size, 4, 3), 255, np.uint8), result], axis=1)
+    card = {
+        "style": manner,
+        "features": vgg.source,
+        "pooling": vgg.pooling,
+        "size": f"{result.shape[1]} x {result.shape[0]}",
+        "iterations": steps,
+        **settings,
+        "style_loss": [round(before, 3), round(transfer.losses()["style"], 3)],
+        "cpu_seconds": round(seconds),
+    }
+    return sheet, card
+
+
+def _square(image):
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def page(cards):
+    """The gallery as Markdown."""
+    lines = ["# Gallery of lesson 5", ""]
+    lines += [
+        "Made by `python benchmarks/gallery.py`: photographs from scikit-image, styles painted by",
+        "`labutils.datasets.styles`. Seconds are CPU time, summed over all cores.",
+        "",
+    ]
+    for name, card in cards.items():
+        lines += [
+            f"## {name.capitalize()}, {card['style'].replace('_', ' ')}",
+            "",
+            f"![The photograph and the style, and the {name} in that style](images/style_{name}.jpg)",
+            "",
+            f"{card['features']}, {card['pooling']} pooling; content {card['content_weight']:g}, style "
+            f"{card['style_weight']:g}, variation {card['variation_weight']:g}; {card['size']} pixels, "
+            f"{card['iterations']} L-BFGS iterations, {card['cpu_seconds']} CPU seconds; style loss "
+            f"{card['style_loss'][0]} → {card['style_loss'][1]}.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(PAIRS)}; all if none is given")
+    parser.add_argument("--size", type=int, default=224, help="shorter side in pixels (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=60, help="L-BFGS iterations (default: %(default)s)")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(PAIRS):
+        parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(PAIRS)}")
+    record = DOCS / "images" / "style_gallery.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    cards = json.loads(record.read_text()) if record.exists() else {}
+    vgg = features.vgg()
+    for name in options.names or PAIRS:
+        sheet, cards[name] = paint(name, options.size, options.steps, vgg)
+        Image.fromarray(sheet).save(DOCS / "images" / f"style_{name}.jpg", quality=88)
+        print(name, cards[name], flush=True)
+        cards = {known: cards[known] for known in PAIRS if known in cards}
+        record.write_text(json.dumps(cards, indent=2) + "\n")
+        (DOCS / "style_gallery.md").write_text(page(cards), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The panel of lesson 5: steer a style transfer while it paints."""
+
+import html
+import io
+import tempfile
+import time
+from pathlib import Path
+
+import ipywidgets as widgets
+from PIL import Image
+
+from labutils import plots
+from labutils.datasets.reading import ImageError, read_image
+from labutils.style_run import StyleRun
+
+SLIDERS = {"content": (10.0, 0.1), "style": (20.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step
+COLOURS = {"the painting's": "style", "the photograph's (luminance)": "luminance", "matched statistics": "matched"}
+POOLING = {"maximum": "max", "average": "avg"}
+OPTIMIZERS = {"L-BFGS": "lbfgs", "Adam": "adam"}
+TERMS = ("total", "content", "style", "variation")
+WIDE = {"description_width": "170px"}
+
+
+class StylePanel(widgets.VBox):
+    """Controls and the growing picture of a ``StyleRun``; takes its arguments, or one as ``run``.
+
+    Everything acts on the running optimisation. The thread that paints only sets values of widgets made here.
+
+    Example::
+
+        panel = StylePanel(data.coffee(), styles.paint("tiles"), steps=60, size=224)
+        panel
+    """
+
+    def __init__(self, photograph=None, painting=None, features=None, run=None, **settings):
+        self.run = run or StyleRun(photograph, painting, features, **settings)
+        run, form = self.run, self.run.form
+        self.start = _button(
+            "Start", "play", "Go on for the planned iterations; after Pause, resume", lambda _: self._go()
+        )
+        self.pause = _button("Pause", "pause", "Hold after this iteration", lambda _: self._hold())
+        self.stop = _button("Stop", "stop", "End after this iteration and keep the picture", lambda _: run.stop())
+        self.progress = widgets.IntProgress(max=run.steps, layout={"width": "100%"})
+        self.sliders = {name: self._slider(name, *SLIDERS.get(name, (5.0, 0.1))) for name in run.weights}
+        layers = run.features.output_names_by_layer
+        self.choices = {
+            "content_layer": self._choice("content layer", layers, "content_layer"),
+            "pooling": self._choice("pooling", POOLING, "pooling"),
+            "colours": self._choice("colours", COLOURS, "colours"),
+            "optimizer": self._choice("optimizer", OPTIMIZERS, "optimizer"),
+            "size": widgets.BoundedIntText(
+                form["size"] or min(run.content.shape[:2]), min=16, max=2048, step=16,
+                description="shorter side (pixels)", style=WIDE, layout={"width": "330px"},
+            ),
+        }  # fmt: skip
+        self.choices["size"].observe(lambda change: self._change(size=change["new"]), "value")
+        self.uploads = {key: self._upload(key) for key in ("photograph", "painting")}
+        self.status, self.notes = widgets.HTML(), widgets.HTML()
+        self.picture = widgets.Image(format="jpeg", layout={"max_width": "100%"})
+        self.curves = widgets.Image(format="png", layout={"max_width": "100%"})
+        self._drawn = 0.0
+        rows = {"flex_flow": "row wrap"}
+        super().__init__(
+            [
+                widgets.HBox([self.start, self.pause, self.stop, *self.uploads.values()], layout=rows),
+                self.progress,
+                self.status,
+                widgets.HBox(list(self.sliders.values()), layout=rows),
+                widgets.HBox(list(self.choices.values()), layout=rows),
+                self.picture,
+                self.curves,
+                self.notes,
+            ]
+        )
+        self.refresh(everything=True)
+        run.watchers.append(self.refresh)
+
+    def wait(self, timeout=None):
+        """Until the painting has ended, for notebooks run without a person; raises what ended it early."""
+        self.run.wait(timeout)
+        return self
+
+    def _slider(self, name, highest, step):
+        value = self.run.weights[name]
+        slider = widgets.FloatSlider(
+            value=value, min=0, max=max(highest, value), step=step, description=f"{name} weight (×)",
+            continuous_update=False, style=WIDE, layout={"width": "330px"},
+        )  # fmt: skip
+        slider.observe(lambda change: self._weigh(name, change["new"]), "value")
+        return slider
+
+    def _choice(self, description, options, key):
+        options = options if isinstance(options, dict) else {option: option for option in options}
+        box = widgets.Dropdown(options=list(options.items()), value=self.run.form[key],
+        description=description, style=WIDE, layout={"width": "330px"})  # fmt: skip
+        box.observe(lambda change: self._change(**{key: change["new"]}), "value")
+        return box
+
+    def _upload(self, key):
+        upload = widgets.FileUpload(accept="image/*", description=f"Own {key}", layout={"width": "170px"})
+        upload.observe(lambda change: self._take(key, change["new"]), "value")
+        return upload
+
+    def _go(self):
+        self.run.start()
+        self.progress.min, self.progress.max = self.run.target - self.run.steps, self.run.target
+        self._say()
+
+    def _hold(self):
+        self.run.pause()
+        self._say()
+
+    def _weigh(self, name, value):
+        self.run.set_weight(name, value)
+        self._say()
+
+    def _take(self, key, files):
+        if files:
+            name = html.escape(files[-1]["name"])
+            try:
+                self._change(**{key: _read(files[-1]["content"])})
+            except ImageError as error:
+                self.status.value = f"<b>{name} {html.escape(error.reason)}</b>"
+
+    def _change(self, **form):
+        try:
+            self.run.change(**form)
+        except ValueError as error:
+            self.status.value = f"<b>Not changed: {html.escape(str(error))}</b>"
+        else:
+            self._say()
+
+    def refresh(self, everything=False):
+        """Show the run as it is; the picture at most twice a second, and always the last one."""
+        self._say()
+        now, run = time.monotonic(), self.run
+        if everything or now - self._drawn > 0.5 or run.state != "running":
+            self._drawn = now
+            self.picture.value = _jpeg(run.image)
+            if run.history:
+                self.curves.value = _curves(run.history, run.notes)
+
+    def _say(self):
+        run = self.run
+        height, width = run.transfer.shape
+        latest = run.history[-1][1] if run.history else {}
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in latest.items()) or "none yet"
+        self.progress.value = run.step
+        self.status.value = html.escape(
+            f"{run.state}: iteration {run.step} of {max(run.target, run.steps)}, {width} × {height} pixels, "
+            f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
+        )
+        self.notes.value = "<br>".join(f"iteration {step}: {html.escape(text)}" for step, text in run.notes[-6:])
+
+
+def _read(data):
+    """The picture in an uploaded file's bytes, uint8 (height, width, 3)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture"
+        path.write_bytes(data)
+        return read_image(path)
+
+
+def _button(description, icon, tooltip, action):
+    button = widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "110px"})
+    button.on_click(action)
+    return button
+
+
+def _jpeg(image):
+    buffer, picture = io.BytesIO(), Image.fromarray(image)
+    if max(picture.size) > 640:
+        picture.thumbnail((640, 640))
+    picture.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _curves(history, notes):
+    steps = [step for step, _ in history]
+    series = {name: (steps, [losses[name] for _, losses in history]) for name in TERMS}
+    marks = [(step, text.split(";")[0]) for step, text in notes]
+    plot = plots.curves(series, xlabel="iteration", marks=marks, alt="loss terms over iterations")
+    plot.axes[0].set_yscale("symlog", linthresh=1e-3)
+    return plot.png(dpi=80)

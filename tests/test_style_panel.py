@@ -1,0 +1,185 @@
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labutils import features, pictures
+from labutils.dashboard import StylePanel
+from labutils.datasets import styles
+from labutils.style_run import StyleRun
+
+SMALL = {"layer_weights": {"block1_conv1": 1.0, "block1_conv2": 1.0}, "content_layer": "block1_conv2"}
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return features.vgg(weights="packed")
+
+
+@pytest.fixture
+def run(vgg):
+    run = StyleRun(styles.paint("dots", 24), styles.paint("tiles", 20), vgg, steps=200, **SMALL)
+    yield run
+    run.stop()
+    run.wait(60)
+    assert not run.running
+
+
+class At:
+    """Hold the run at an iteration (its ``reached``) until ``go_on``."""
+
+    def __init__(self, run, step):
+        self.run, self.step = run, step
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        run.watchers.append(self)
+
+    def __call__(self):
+        if self.run.step == self.step and not self.reached.is_set():
+            self.reached.set()
+            self.go_on.wait(60)
+
+    def __enter__(self):
+        assert self.reached.wait(120)
+
+    def __exit__(self, *_):
+        self.go_on.set()
+
+
+def test_start_returns_at_once_and_the_run_ends(vgg):
+    run = StyleRun(styles.paint("dots", 24), styles.paint("tiles", 20), vgg, steps=3, **SMALL)
+    panel = StylePanel(run=run)
+    panel.start.click()
+    panel.wait(120)
+    assert run.state == "finished" and run.step == 3 and len(run.history) == 3
+    assert "iteration 3 of 3" in panel.status.value and "8-bit" in panel.status.value
+    shown = np.asarray(Image.open(io.BytesIO(panel.picture.value)).convert("RGB"), float)
+    assert shown.shape == run.image.shape and abs(shown - run.image).mean() < 20
+    assert Image.open(io.BytesIO(panel.curves.value)).format == "PNG"
+    panel.start.click()
+    panel.wait(120)
+    assert run.step == 6
+
+
+def test_stop_acts_within_two_iterations(run):
+    panel, at = StylePanel(run=run), At(run, 4)
+    panel.start.click()
+    with at:
+        panel.stop.click()
+    run.wait(60)
+    assert run.step <= 6 and run.state == "stopped" and not run.running
+
+
+def test_pause_acts_within_two_iterations_and_start_resumes(run):
+    panel, at, later = StylePanel(run=run), At(run, 3), At(run, 6)
+    panel.start.click()
+    with at:
+        panel.pause.click()
+        assert run.state == "paused" and "paused" in panel.status.value
+    run.wait(1)
+    assert run.step == 3 and run.running
+    panel.start.click()
+    with later:
+        assert run.running
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_slider_acts_within_two_iterations_without_retracing(run, optimizer):
+    run.change(optimizer=optimizer)
+    panel, at, later = StylePanel(run=run), At(run, 3), At(run, 6)
+    panel.start.click()
+    with at:
+        panel.sliders["style"].value = 12.0
+        panel.sliders["block1_conv1"].value = 0.0
+    with later:
+        panel.stop.click()
+    run.wait(60)
+    for step, losses in run.history:
+        if step <= 3 or step >= 5:
+            weight = 3 if step <= 3 else 12
+            total = losses["content"] + weight * losses["style"] + 0.5 * losses["variation"]
+            assert losses["total"] == pytest.approx(total, rel=1e-4)
+    assert run.transfer.evaluate.experimental_get_tracing_count() == 1
+    said = run.notes[-2][1]
+    assert said.startswith("style weight 3 → 12")
+    assert ("L-BFGS restarts" in said) == (optimizer == "lbfgs")
+    assert run.transfer.restarts == ([3] if optimizer == "lbfgs" else [])
+
+
+def test_form_changes_act_on_the_running_picture(run, vgg):
+    panel, at, later = StylePanel(run=run), At(run, 3), At(run, 5)
+    panel.start.click()
+    with at:
+        painted = run.transfer.image
+        panel.sliders["content"].value = 2.0
+        panel.choices["content_layer"].value = "block1_conv1"
+        panel.choices["pooling"].value = "avg"
+        panel.choices["size"].value = 32
+    with later:
+        panel.stop.click()
+    run.wait(60)
+    assert run.transfer.shape == (32, 32) and run.features.pooling == "avg"
+    assert run.transfer.content_layer == "block1_conv1" and run.weights["content"] == 2.0
+    assert float(run.transfer.weights.content.numpy()) == 2.0
+    enlarged = pictures.resize(painted, (32, 32)).astype(float)
+    assert abs(run.transfer.image - enlarged).mean() < 25  # went on from what there was
+    assert vgg.pooling == "max"
+
+
+def test_luminance_keeps_the_photographs_colours(run):
+    run.change(colours="luminance")
+    colours = (run.image @ pictures.YIQ.T)[..., 1:]
+    expected = (run.content @ pictures.YIQ.T)[..., 1:]
+    np.testing.assert_allclose(colours, expected, atol=1.5)
+    before = run.transfer.losses()["style"]
+    run.change(colours="matched")
+    assert run.transfer.losses()["style"] != before
+    with pytest.raises(ValueError, match="style, luminance, matched"):
+        run.change(colours="sepia")
+    with pytest.raises(ValueError, match="Unknown setting sise"):
+        run.change(sise=3)
+
+
+def test_an_uploaded_picture_is_taken_and_a_bad_one_named(run):
+    panel, buffer = StylePanel(run=run), io.BytesIO()
+    Image.fromarray(styles.paint("waves", 40)[:, :30]).save(buffer, "PNG")
+    panel._take("photograph", [{"name": "mine.png", "content": buffer.getvalue()}])
+    assert run.transfer.shape == (40, 30)
+    panel._take("painting", [{"name": "page.jpg", "content": b"<html>not a picture</html>"}])
+    assert "page.jpg" in panel.status.value and run.transfer.shape == (40, 30)
+
+
+def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):
+    panel, at, later = StylePanel(run=run), At(run, 2), At(run, 4)
+    panel.start.click()
+    with at:
+        run.change(content_layer="block9_conv9")
+    with later:
+        assert "not changed: block9_conv9: not in these features" in run.notes[-1][1]
+        assert "not changed" in panel.notes.value
+    run.stop()
+    run.wait(60)
+    panel.choices["size"].value = 2048  # a resting run says it at once
+    assert "Not changed" in panel.status.value and "GB" in panel.status.value
+
+
+def test_an_error_in_the_thread_comes_out_of_wait(run):
+    panel, at = StylePanel(run=run), At(run, 2)
+    panel.start.click()
+    with at:
+        run.transfer.weights.style.assign(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        panel.wait(60)
+    assert "ended by an error" in panel.status.value
+    run.error = None
+
+
+def test_controls_have_descriptions_units_and_tooltips(run):
+    panel = StylePanel(run=run)
+    for slider in panel.sliders.values():
+        assert slider.description.endswith("weight (×)")
+    assert set(panel.sliders) == {"content", "style", "variation", "block1_conv1", "block1_conv2"}
+    assert "(pixels)" in panel.choices["size"].description
+    for button in (panel.start, panel.pause, panel.stop):
+        assert button.description and button.tooltip
