@@ -47,7 +47,8 @@ class Run:
     ``checkpoints/`` (the newest two), ``samples/`` (PNG) and ``generators/`` (at most about ten pairs).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
-    "cycle" and "identity", and "learning_rate". ``callbacks``: more Keras callbacks, called in the training thread.
+    "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
+    without arguments, called after every step and every change of ``state``. Both run in the training thread.
 
     Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to other networks.
 
@@ -62,7 +63,7 @@ class Run:
     def __init__(self, gan, root, profile, directory, seed=0, callbacks=()):
         self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
         self.directory = Path(directory)
-        self.callbacks = list(callbacks)
+        self.callbacks, self.watchers = list(callbacks), []
         rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
         total = tf.Variable(float(profile.steps), name="total_steps")
         weights = gan.loss_weights
@@ -79,7 +80,7 @@ class Run:
         self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"
         self.samples = None  # the newest (step, {name: uint8 pictures})
-        self._pending, self._recorded = {}, []
+        self._pending, self._recorded, self.replayed = {}, [], 0
         self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
         self._thread, self._error = None, None
         self._times = deque(maxlen=50)
@@ -169,6 +170,7 @@ class Run:
     # What the training thread does
 
     def _work(self):
+        self._tell()
         try:
             if self.step == 0 and not self._checkpoints.steps():
                 self._save()  # so that a run killed early starts from the same networks
@@ -182,6 +184,11 @@ class Run:
             self.state = "finished" if self.step >= self.target else "stopped"
         except Exception as error:  # handed to the main thread by wait()
             self._error, self.state = error, "failed"
+        self._tell()
+
+    def _tell(self):
+        for watcher in self.watchers:
+            watcher()
 
     def _apply_controls(self):
         """Give the controls the values waiting for them: recorded moves that fall due, then new ones."""
@@ -190,6 +197,7 @@ class Run:
         step = self.step
         for _, name, value in [event for event in self._recorded if event[0] <= step]:
             self.controls[name].assign(value)
+            self.replayed += 1
         self._recorded = [event for event in self._recorded if event[0] > step]
         if not pending:
             return
@@ -220,6 +228,7 @@ class Run:
             self._sample()
         if step % self.profile.checkpoint_every == 0:
             self._save()
+        self._tell()
         self._go.wait()
         self.gan.stop_training = self._stop.is_set()
 

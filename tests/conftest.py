@@ -1,0 +1,52 @@
+"""What several test files share: a tiny orchard, tiny networks, and a profile that trains in seconds."""
+
+import dataclasses
+
+import pytest
+
+from labutils import profile
+
+
+@pytest.fixture(scope="session")
+def smoke():
+    """The smoke profile."""
+    return profile.load("smoke")
+
+
+@pytest.fixture(scope="session")
+def orchard_root(tmp_path_factory):
+    """A rendered orchard of 6 + 6 training pictures and 4 test pairs at 32 px."""
+    from labutils.datasets import orchard
+
+    return orchard.write(tmp_path_factory.mktemp("data") / "orchard", train=6, test=4, size=32, seed=3, progress=False)
+
+
+@pytest.fixture(scope="session")
+def tiny(smoke):
+    """The smoke profile with smaller networks still, and a checkpoint every 3 steps."""
+    return dataclasses.replace(
+        smoke,
+        generator={"kind": "unet_generator", "filters": 4, "levels": 2},
+        discriminator={"kind": "patch_discriminator", "filters": 4, "strides": (2, 2)},
+        checkpoint_every=3,
+        sample_every=6,
+        pool_size=4,
+    )
+
+
+@pytest.fixture
+def make_gan(tiny):
+    """A function that builds the same small, uncompiled CycleGAN again and again."""
+    import tensorflow as tf
+
+    from labutils import cyclegan, models
+
+    def make(seed=0, **kwargs):
+        tf.keras.utils.set_random_seed(seed)
+        networks = [
+            models.build({**spec, "image_size": tiny.size})
+            for spec in (tiny.generator, tiny.generator, tiny.discriminator, tiny.discriminator)
+        ]
+        return cyclegan.CycleGAN(*networks, **{"pool_size": tiny.pool_size, **kwargs})
+
+    return make

@@ -1,0 +1,350 @@
+"""The background run: it returns at once, obeys, survives, and continues bit for bit."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labutils import training
+from labutils.training import CheckpointError, LinearDecay, Run
+
+
+def state(run):
+    """Everything that training changes, as arrays."""
+    variables = [v for v in run.gan.generator_variables + run.gan.discriminator_variables]
+    for optimizer in (run.gan.generator_optimizer, run.gan.discriminator_optimizer):
+        variables += list(optimizer.variables)
+    variables += [run.gan.pool_a.images, run.gan.pool_a.count, run.gan.pool_b.images, run.gan.step]
+    variables += list(run.controls.values())
+    return [np.array(v) for v in variables] + [np.array(values) for values in run.history.values()]
+
+
+def assert_same(first, second):
+    for ours, theirs in zip(state(first), state(second), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+class At(tf.keras.callbacks.Callback):
+    """Does something after the given steps."""
+
+    def __init__(self, **actions):
+        super().__init__()
+        self.actions = {int(name.removeprefix("step_")): action for name, action in actions.items()}
+
+    def on_train_batch_end(self, batch, logs=None):
+        action = self.actions.pop(int(self.model.step), None)
+        if action:
+            action()
+
+
+def test_the_rate_is_constant_and_then_falls_to_zero():
+    base = tf.Variable(2e-4)
+    schedule = LinearDecay(base, tf.Variable(200.0), 100.0)
+    rates = [float(schedule(step)) for step in (0, 99, 100, 150, 200, 300)]
+    np.testing.assert_allclose(rates, [2e-4, 2e-4, 2e-4, 1e-4, 0, 0], atol=1e-10)
+    base.assign(1.0)
+    assert float(schedule(150)) == pytest.approx(0.5)
+
+
+def test_start_returns_at_once_and_wait_ends(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start(2)
+    assert run.running and run.step < 2  # two steps take longer than starting a thread: the graph is built first
+    run.wait(120)
+    assert not run.running and run.step == 2 and run.state == "finished"
+    assert run.history["step"] == [1, 2] and len(run.history["cycle_a"]) == 2
+
+
+def test_a_second_start_is_refused_in_words(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    with pytest.raises(RuntimeError, match="already training"):
+        run.start()
+    run.stop()
+    run.wait(120)
+
+
+def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_4=run.stop))
+    threads = threading.active_count()
+    run.start()
+    run.wait(120)
+    assert 4 <= run.step <= 6 and run.state == "stopped"
+    assert not any(thread.name == "training" for thread in threading.enumerate())
+    assert threading.active_count() <= threads + 1  # tf.data may keep a pool; the worker is gone
+    run.start()
+    run.wait(120)
+    assert run.step == tiny.steps == 12
+
+
+def test_stop_before_the_first_step(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    run.stop()
+    run.wait(120)
+    assert run.step <= 2
+
+
+def test_pause_holds_and_resume_goes_on(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    paused = threading.Event()
+    run.callbacks.insert(0, At(step_5=lambda: (run.pause(), paused.set())))
+    run.start()
+    assert paused.wait(120)
+    with pytest.raises(TimeoutError, match="step [56]"):
+        run.wait(0.5)
+    assert run.step in (5, 6) and run.state == "paused"
+    run.resume()
+    run.wait(120)
+    assert run.step == 12
+
+
+def test_wait_raises_what_the_worker_raised(make_gan, orchard_root, tiny, tmp_path):
+    def fail():
+        raise OSError("the cat pulled the plug")
+
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run", callbacks=[At(step_2=fail)])
+    run.start()
+    with pytest.raises(OSError, match="cat"):
+        run.wait(120)
+    assert run.state == "failed"
+
+
+def test_nan_stops_the_run_keeps_the_last_good_checkpoint_and_says_what_to_try(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_4=lambda: run.gan.loss_weights.cycle.assign(float("nan"))))
+    run.start()
+    with pytest.raises(FloatingPointError, match="step 5.*learning rate"):
+        run.wait(120)
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    assert again.step == 3 and np.isfinite(np.concatenate([w.ravel() for w in state(again)])).all()
+
+
+def test_a_control_acts_on_the_next_step_and_is_recorded(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_4=lambda: run.set("cycle", 0)))
+    run.start()
+    run.wait(120)
+    history = {name: np.array(values) for name, values in run.history.items()}
+    parts = {
+        "adversarial": history["adversarial_ab"] + history["adversarial_ba"],
+        "cycle": history["cycle_a"] + history["cycle_b"],
+        "identity": history["identity_a"] + history["identity_b"],
+    }
+    with_cycle = parts["adversarial"] + 10 * parts["cycle"] + 5 * parts["identity"]
+    without = parts["adversarial"] + 5 * parts["identity"]
+    np.testing.assert_allclose(history["generators"], np.where(history["step"] <= 4, with_cycle, without), rtol=1e-4)
+    assert run.events == [(4, "cycle", 0.0)]
+
+
+def test_nonsense_for_a_control_is_refused(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    with pytest.raises(ValueError, match="Unknown control 'cylce'.*cycle"):
+        run.set("cylce", 1)
+    for value in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="cycle must be"):
+            run.set("cycle", value)
+
+
+def test_what_is_kept_by_step(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    run.wait(120)
+    kept = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("step-*"))
+    assert [k for k in kept if k.startswith("checkpoints")] == [f"checkpoints/step-{s:08d}" for s in (9, 12)]
+    assert [k for k in kept if k.startswith("samples")] == [f"samples/step-{s:08d}.png" for s in (6, 12)]
+    assert "generators/step-00000012-ab.weights.h5" in kept
+    step, pictures = run.samples
+    assert step == 12 and pictures["fake_b"].dtype == np.uint8 and pictures["fake_b"].shape == (4, 32, 32, 3)
+    assert not list((tmp_path / "run").rglob("*.tmp")) + list((tmp_path / "run").rglob(".writing*"))
+
+
+def test_more_steps_after_the_end_still_learn(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    run.wait(120)
+    before = [w.copy() for w in run.gan.generator_ab.get_weights()]
+    run.start(3)
+    run.wait(120)
+    assert run.step == 15
+    assert any(not np.array_equal(b, a) for b, a in zip(before, run.gan.generator_ab.get_weights(), strict=True))
+
+
+# A run that was killed
+
+PROGRAM = """
+import os, signal, sys
+import tensorflow as tf
+from labutils import cyclegan, models, training
+from tests_support import gan, profile
+root, directory, kill = sys.argv[1], sys.argv[2], int(sys.argv[3])
+run = training.Run(gan(), root, profile, directory)
+class Do(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.step)
+        if not run._recorded and step in (2, 7) and len(run.events) < (1 if step == 2 else 2):
+            run.set("cycle", 10.0 - step)
+        if step == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+run.callbacks.append(Do())
+run.start(); run.wait()
+"""
+
+SUPPORT = """
+import dataclasses
+import tensorflow as tf
+from labutils import cyclegan, models
+from labutils import profile as profiles
+smoke = profiles.load("smoke")
+profile = dataclasses.replace(smoke, checkpoint_every=3, sample_every=6, pool_size=4,
+    generator={"kind": "unet_generator", "filters": 4, "levels": 2},
+    discriminator={"kind": "patch_discriminator", "filters": 4, "strides": (2, 2)})
+def gan():
+    tf.keras.utils.set_random_seed(0)
+    g = lambda: models.build({**profile.generator, "image_size": 32})
+    d = lambda: models.build({**profile.discriminator, "image_size": 32})
+    return cyclegan.CycleGAN(g(), g(), d(), d(), pool_size=4)
+"""
+
+
+def run_program(tmp_path, *arguments):
+    (tmp_path / "tests_support.py").write_text(SUPPORT)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    return subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("kill", [1, 5, 8])
+def test_a_killed_run_continues_bit_for_bit(kill, make_gan, orchard_root, tiny, tmp_path, unbroken):
+    result = run_program(tmp_path, orchard_root, tmp_path / "run", kill)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    run = Run(
+        make_gan(seed=9), orchard_root, tiny, tmp_path / "run"
+    )  # other first weights: all must come from the file
+    assert run.step == kill // 3 * 3
+    result = run_program(tmp_path, orchard_root, tmp_path / "run", 0)
+    assert result.returncode == 0, result.stderr
+    continued = Run(make_gan(seed=9), orchard_root, tiny, tmp_path / "run")
+    assert continued.step == 12
+    assert_same(continued, unbroken)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, orchard_root, tiny):
+    folder = tmp_path_factory.mktemp("unbroken")
+    result = run_program(folder, orchard_root, folder / "run", 0)
+    assert result.returncode == 0, result.stderr
+    sys.path.insert(0, str(folder))
+    from tests_support import gan
+
+    return Run(gan(), orchard_root, tiny, folder / "run")
+
+
+def test_a_new_move_replaces_the_recorded_ones(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_8=lambda: run.set("cycle", 1), step_9=lambda: run.set("identity", 2)))
+    run.start()
+    run.wait(120)
+    for step in (9, 12):  # as if the machine had stopped before step 9 was kept: the moves are still to come
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / f"step-{step:08d}")
+    shutil.copytree(
+        first_checkpoint(make_gan, orchard_root, tiny, tmp_path), run.directory / "checkpoints" / "step-00000003"
+    )
+    again = Run(make_gan(), orchard_root, tiny, run.directory)
+    assert again.step == 3 and [event[0] for event in again.events] == [8, 9]
+    again.set("cycle", 4)
+    assert again.events == [(9, "identity", 2.0), (3, "cycle", 4.0)]
+    again.start()
+    again.wait(120)
+    assert float(again.controls["cycle"]) == 4 and float(again.controls["identity"]) == 2
+
+
+def first_checkpoint(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "other")
+    run.start(3)
+    run.wait(120)
+    return run.directory / "checkpoints" / "step-00000003"
+
+
+# Damage
+
+
+@pytest.fixture
+def finished(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    run.wait(120)
+    return run
+
+
+def damage(folder, how):
+    for path in Path(folder).glob("state.data*"):
+        data = bytearray(path.read_bytes())
+        if how == "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        elif how == "flipped":
+            data[len(data) // 3] ^= 1
+            path.write_bytes(data)
+        else:
+            path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "missing"])
+def test_a_damaged_checkpoint_falls_back_with_a_warning(finished, make_gan, orchard_root, tiny, how):
+    damage(finished.directory / "checkpoints" / "step-00000012", how)
+    with pytest.warns(UserWarning, match="step 12.*damaged"):
+        again = Run(make_gan(), orchard_root, tiny, finished.directory)
+    assert again.step == 9
+    again.start()
+    again.wait(120)
+    assert_same(again, finished)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # the damaged one has been replaced
+        assert Run(make_gan(), orchard_root, tiny, finished.directory).step == 12
+
+
+def test_with_none_left_it_is_an_error_every_time(finished, make_gan, orchard_root, tiny):
+    for folder in (finished.directory / "checkpoints").glob("step-*"):
+        (folder / "card.json").write_text("{")
+    for _ in range(2):
+        with pytest.warns(UserWarning), pytest.raises(CheckpointError, match="None of the checkpoints"):
+            Run(make_gan(), orchard_root, tiny, finished.directory)
+
+
+def test_another_run_in_the_directory_is_refused(finished, make_gan, orchard_root, tiny):
+    with pytest.raises(ValueError, match="other seed: 0 instead of 1"):
+        Run(make_gan(), orchard_root, tiny, finished.directory, seed=1)
+
+
+def test_what_cannot_be_written_is_an_error_and_leaves_the_rest(finished, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training.os, "rename", full)
+    checkpoints = finished._checkpoints
+    with pytest.raises(CheckpointError, match=r"step 99.*intact: \[9, 12\].*disk full"):
+        checkpoints.save(99, finished.history)
+    assert not list(checkpoints.place.glob(".writing*"))
+
+
+def test_a_missing_dataset_is_said_before_anything_starts(make_gan, orchard_root, tiny, tmp_path):
+    with pytest.raises(ValueError, match="orchrad"):
+        Run(make_gan(), orchard_root.parent / "orchrad", tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_events_are_lines_of_json(finished, make_gan, orchard_root, tiny):
+    finished.set("identity", 3)
+    lines = (finished.directory / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [[12, "identity", 3.0]]
+    assert float(Run(make_gan(), orchard_root, tiny, finished.directory).controls["identity"]) == 3
