@@ -18,6 +18,7 @@ __all__ = [
     "patch_discriminator",
     "receptive_field",
     "resnet_generator",
+    "seen_by",
     "unet_generator",
 ]
 
@@ -253,3 +254,25 @@ def receptive_field(model):
             field += (layer.kernel_size[0] - 1) * distance
             distance *= layer.strides[0]
     return math.ceil(field)
+
+
+def seen_by(discriminator, row, column):
+    """The pixels that the score at (``row``, ``column``) sees: ``(top, left, bottom, right)``, the last two
+    excluded.
+
+    Beyond the picture's border (negative, or past its size) lies padding. Raises ``ValueError`` for a score
+    that is not there, or a discriminator built without ``image_size``.
+    """
+    rows, columns = discriminator.output_shape[1:3]
+    if rows is None:
+        raise ValueError("Build the discriminator with image_size: where its scores lie depends on the size.")
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(f"There is no score at ({row}, {column}): the grid is {rows} by {columns}.")
+    convolutions = [layer for layer in discriminator.layers if isinstance(layer, tf.keras.layers.Conv2D)]
+    first, last = [row, column], [row, column]
+    for layer in reversed(convolutions):
+        size, kernel, stride = layer.input.shape[1], layer.kernel_size[0], layer.strides[0]
+        before = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) // 2  # what "same" padding adds
+        first = [place * stride - before for place in first]
+        last = [place * stride - before + kernel - 1 for place in last]
+    return (*first, *(place + 1 for place in last))

@@ -1,1 +1,172 @@
-"""Checks of lesson 2."""
+"""Checks of lesson 2, the networks."""
+
+import numpy as np
+
+from labutils.checks import Hint, close, exercise
+
+
+def _called(function, *arguments):
+    """The answer of the student's function; a ``Hint`` if there is none yet."""
+    if not callable(function):
+        raise Hint("Hand over the function itself, without parentheses after its name.")
+    answer = function(*arguments)
+    if answer is None:
+        raise Hint(f"{getattr(function, '__name__', 'your function')} returned nothing: does it end with `return`?")
+    return answer
+
+
+@exercise("2-parameters")
+def parameters(function):
+    """``function(kernel, inputs, outputs)``: the parameters of a convolution with a bias."""
+    for kernel, inputs, outputs in [(4, 3, 16), (3, 64, 32), (7, 1, 1)]:
+        count, weights = _called(function, kernel, inputs, outputs), kernel * kernel * inputs * outputs
+        hints = {
+            weights: "You left out the biases: one for each output channel.",
+            weights + inputs: "There is one bias for each output channel, not for each input channel.",
+            kernel * inputs * outputs + outputs: "The kernel is a square: kernel × kernel weights a pair of channels.",
+            kernel * kernel * outputs + outputs: "Every output channel looks at all input channels.",
+            weights + inputs * outputs: "A bias belongs to an output channel, not to a pair of channels.",
+        }
+        expected = weights + outputs
+        if count != expected:
+            hint = hints.get(
+                count, "Count the weights from every input channel to every output channel, then the biases."
+            )
+            raise Hint(f"kernel {kernel}, {inputs} to {outputs} channels: expected {expected}, got {count}. {hint}")
+
+
+def _normalized(x, axes, epsilon=1e-5, root=True):
+    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / (np.sqrt(variance + epsilon) if root else variance + epsilon)
+
+
+@exercise("2-instance")
+def instance(function):
+    """``function(x)``: instance normalisation of (batch, height, width, channels), epsilon 1e-5."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 6, 5, 4)) * [1, 2, 3, 4] + rng.normal(size=(3, 1, 1, 4)) * 5
+    answer = np.asarray(_called(function, x.copy()))
+    wrong = {
+        "You normalised over the batch: a picture must not depend on its neighbours.": _normalized(x, (0, 1, 2)),
+        "You normalised over the channels as well: that is layer normalisation.": _normalized(x, (1, 2, 3)),
+        "You normalised over the channels only: each pixel on its own.": _normalized(x, 3),
+        "You divided by the variance: take its square root, the standard deviation.": _normalized(
+            x, (1, 2), root=False
+        ),
+        "You took the mean away, but did not divide by the deviation.": x - x.mean((1, 2), keepdims=True),
+        "This is the input, unchanged.": x,
+    }
+    for hint, values in wrong.items():
+        if answer.shape == x.shape and np.allclose(answer, values, atol=1e-4):
+            raise Hint(f"Mean 0 and deviation 1 were expected in each channel of each picture. {hint}")
+    hint = "Take mean and variance over height and width, axes (1, 2), with keepdims=True."
+    close(answer, _normalized(x, (1, 2)), "the normalised pictures", hint)
+
+
+@exercise("2-residual")
+def residual(function):
+    """``function(x, first, second)``: a residual block of two layers with a ReLU between them."""
+    x = np.linspace(-2, 2, 24).reshape(1, 2, 3, 4)
+
+    def first(values):
+        return 1 - 2 * values
+
+    def second(values):
+        return values / 2 - 1
+
+    def relu(values):
+        return np.maximum(values, 0)
+
+    answer = np.asarray(_called(function, x.copy(), first, second))
+    correction = second(relu(first(x)))
+    if answer.shape[-1] == 2 * x.shape[-1]:
+        raise Hint("You concatenated: the channels doubled. The paper's block adds x and the correction.")
+    wrong = {
+        "The skip is missing: this is the correction alone.": correction,
+        "The ReLU between the two layers is missing.": x + second(first(x)),
+        "There is no activation after the addition: it would forbid the block to lower a value below zero.": relu(
+            x + correction
+        ),
+        "There is no activation after the second layer: a correction may be negative.": x + relu(correction),
+        "This is x, unchanged.": x,
+    }
+    for hint, values in wrong.items():
+        if answer.shape == x.shape and np.allclose(answer, values, atol=1e-6):
+            raise Hint(f"Expected x + second(relu(first(x))). {hint}")
+    close(answer, x + correction, "the block's output", "It is x + second(relu(first(x))).")
+
+
+def field_of(strides, kernels):
+    """The receptive field of convolutions in a row, by the lesson's rule."""
+    field, distance = 1, 1
+    for stride, kernel in zip(strides, kernels, strict=True):
+        field += (kernel - 1) * distance
+        distance *= stride
+    return field
+
+
+@exercise("2-field")
+def field(function):
+    """``function(kernels, strides)``: the receptive field of convolutions in a row."""
+    for kernels, strides in [((4,) * 5, (2, 2, 2, 1, 1)), ((3, 3, 3), (1, 1, 1)), ((7, 3, 5), (1, 2, 3))]:
+        answer, expected = _called(function, kernels, strides), field_of(strides, kernels)
+        late = sum((k - 1) * int(np.prod(strides[: i + 1])) for i, k in enumerate(kernels)) + 1
+        hints = {
+            expected - 1: "Start from 1: a value sees its own pixel before any convolution.",
+            sum(k - 1 for k in kernels) + 1: "After a stride of 2, neighbours lie two pixels apart: multiply.",
+            late: "A layer's own stride acts on the layers after it: widen first, then multiply the distance.",
+            sum(kernels): "Kernels overlap: each adds (kernel - 1) times the distance, not the whole kernel.",
+        }
+        if answer != expected:
+            hint = hints.get(answer, "Each layer adds (kernel - 1) × the distance, then multiplies it by its stride.")
+            raise Hint(f"kernels {kernels}, strides {strides}: expected {expected}, got {answer}. {hint}")
+
+
+@exercise("2-strides")
+def strides(value):
+    """Strides (1 or 2) of a discriminator, kernel 4, with a receptive field of 46 pixels."""
+    if np.ndim(value) != 1 or not len(value) or not set(np.asarray(value).tolist()) <= {1, 2}:
+        raise Hint(f"A tuple of strides was expected, each 1 or 2, such as (2, 2, 1); got {value!r}.")
+    got = field_of([*value, 1], [4] * (len(value) + 1))
+    if got == 46:
+        return
+    without = field_of(value, [4] * len(value))
+    hint = "More or larger strides make it larger; try models.receptive_field."
+    if without == 46:
+        hint = "The last convolution, to a single channel, widens the field too: count it in."
+    raise Hint(f"A receptive field of 46 was expected; strides {tuple(value)} give {got}. {hint}")
+
+
+@exercise("2-checkerboard")
+def checkerboard(value):
+    """The kernel sizes from 2 to 7 that cover evenly in a transposed convolution with stride 2."""
+    try:
+        kernels = {int(kernel) for kernel in value}
+    except TypeError:
+        raise Hint(f"A list or set of kernel sizes was expected, such as [2, 3]; got {value!r}.") from None
+    if kernels == {3, 5, 7}:
+        raise Hint("Expected [2, 4, 6]; you named those that do make a checkerboard.")
+    if kernels - set(range(2, 8)):
+        raise Hint(f"Only kernels from 2 to 7 were asked for; got {sorted(kernels)}.")
+    if kernels == {4}:
+        raise Hint("4 is right, and it is not the only one: which sizes does the stride, 2, divide?")
+    if kernels != {2, 4, 6}:
+        raise Hint(
+            f"Expected three sizes, got {sorted(kernels)}. A size is even when the stride divides it: then every "
+            "output pixel is painted by the same number of kernel values."
+        )
+
+
+@exercise("2-batch")
+def batch(value):
+    """How much the first picture's output may change when its neighbour changes, by normalisation."""
+    expected = {"batch": True, "layer": False, "instance": False, "group": False}
+    if not isinstance(value, dict) or value.keys() != expected.keys():
+        raise Hint(f"A dictionary with the keys {', '.join(expected)} was expected; got {value!r}.")
+    wrong = [name for name, answer in expected.items() if bool(value[name]) != answer]
+    if "batch" in wrong:
+        raise Hint("Batch normalisation was expected True: its mean is taken over all pictures of the batch.")
+    if wrong:
+        raise Hint(
+            f"{', '.join(wrong)}: expected False. Look at the drawing: no plane shares its number with another row."
+        )

@@ -1,0 +1,104 @@
+"""Widgets of lesson 2: what a discriminator's scores see, and what a network's layers make of a picture."""
+
+import ipywidgets as widgets
+import numpy as np
+import tensorflow as tf
+
+from labutils import diagrams, models, plots
+
+LONG = {"description_width": "110px"}
+
+
+def _batch(picture):
+    """A picture (height, width, 3), uint8 or in [0, 1], as (1, height, width, 3) in [-1, 1]."""
+    return plots.as_uint8(picture)[None].astype("float32") / 127.5 - 1
+
+
+class PatchMover(widgets.VBox):
+    """Move over the scores of a discriminator and see the square of the picture that each looks at.
+
+    ``discriminator``: built with the picture's size; ``picture``: (size, size, 3), uint8 or in [0, 1]. Raises
+    ``ValueError`` if they do not fit.
+
+    Example::
+
+        PatchMover(models.patch_discriminator(256), picture)
+    """
+
+    def __init__(self, discriminator, picture):
+        expected = tuple(discriminator.input_shape[1:])
+        if expected != np.shape(picture):
+            raise ValueError(f"The discriminator takes pictures of shape {expected}, not {np.shape(picture)}.")
+        self.discriminator, self.picture = discriminator, picture
+        self.scores = np.asarray(discriminator(_batch(picture)))[0, :, :, 0]
+        rows, columns = self.scores.shape
+        self.row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row of scores", style=LONG)
+        self.column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column of scores", style=LONG)
+        self.image = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.words = widgets.HTML()
+        super().__init__([widgets.HBox([self.row, self.column]), self.image, self.words])
+        for slider in (self.row, self.column):
+            slider.observe(self._draw, "value")
+        self._draw()
+
+    def _draw(self, _=None):
+        row, column = self.row.value, self.column.value
+        top, left, bottom, right = seen = models.seen_by(self.discriminator, row, column)
+        plot = diagrams.patch(self.picture, seen, grid=self.scores.shape)
+        self.image.value = plot.png()
+        size = len(self.picture)
+        padding = " (partly padding)" if min(top, left) < 0 or max(bottom, right) > size else ""
+        self.words.value = (
+            f"Score ({row}, {column}) = {self.scores[row, column]:.2f} sees {bottom - top} × {right - left} pixels: "
+            f"rows {top} to {bottom - 1}, columns {left} to {right - 1}{padding}."
+        )
+
+
+class FeatureMaps(widgets.VBox):
+    """Choose a layer of a network and one of its channels, and see what it makes of a picture.
+
+    ``model``: any functional model; ``picture``: (height, width, 3), uint8 or in [0, 1]. Only layers whose
+    output is a map (height, width, channels) of more than one pixel are offered.
+
+    Example::
+
+        FeatureMaps(models.unet_generator(64), picture)
+    """
+
+    def __init__(self, model, picture):
+        layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
+        outputs = tf.keras.Model(model.inputs, [layer.output for layer in layers])(_batch(picture))
+        self.maps = {
+            f"{number}: {layer.name}": np.asarray(output)[0]
+            for number, (layer, output) in enumerate(zip(layers, outputs, strict=True))
+        }
+        names = list(self.maps)
+        self.layer = widgets.Dropdown(
+            options=names, value=names[min(1, len(names) - 1)], description="layer", style=LONG
+        )
+        self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", style=LONG)
+        self.image = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.words = widgets.HTML()
+        super().__init__([widgets.HBox([self.layer, self.channel]), self.image, self.words])
+        self.layer.observe(self._choose, "value")
+        self.channel.observe(self._draw, "value")
+        self._choose()
+
+    def _choose(self, _=None):
+        self.channel.max = self.maps[self.layer.value].shape[-1] - 1  # ipywidgets lowers the value with it
+        self._draw()
+
+    def _draw(self, _=None):
+        maps = self.maps[self.layer.value]
+        channel = maps[..., self.channel.value]
+        height, width, channels = maps.shape
+        self.words.value = (
+            f"{self.layer.value}, channel {self.channel.value} of {channels}: {height} × {width} values from "
+            f"{channel.min():.3g} to {channel.max():.3g}, mean {channel.mean():.3g}."
+        )
+        plot = plots.Plot(figsize=(4.2, 3.6), alt=self.words.value)
+        axis = plot.subplots()
+        shown = axis.imshow(channel, cmap="viridis", interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        plot.colorbar(shown, ax=axis, label="value")
+        self.image.value = plot.png()
