@@ -127,7 +127,7 @@ def _landscape(scene, variety, x, y, edge):
 
     put(lambda x, y: _sky(scene, variety, x, y), -9, 9, -9, h)
     for k, hill in enumerate(scene.hills):
-        box = -9, 9, h - 1.3 * hill.high, 9
+        box = -9, 9, h - 1.3 * hill.high, h
         put(lambda x, y, k=k, hill=hill: _hill(scene, k, hill, low, sun, sky, x, y, edge), *box)
     if not scene.water:
         put(lambda x, y: _field(scene, sun, sky, low, x, y, edge), -9, 9, h, 9)
