@@ -65,6 +65,9 @@ def array(root, size, pairs):
     return pairs / (time.perf_counter() - start)
 
 
+WAYS = {"stream": stream, "array": array}
+
+
 def measured(how, root, size, pairs):
     """One row, from a new process."""
     command = [sys.executable, __file__, "--child", how, "--root", root, "--size", size, "--pairs", pairs]
@@ -75,12 +78,12 @@ def measured(how, root, size, pairs):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def table(root, size, pairs, times=10):
+def table(root, size, pairs, ways, times=10):
     """Rows of ``how``, ``pictures`` (a domain), ``pairs_per_second`` and ``megabytes``."""
     rows = []
     with tempfile.TemporaryDirectory() as aside:
         larger = copies(root, Path(aside), times)
-        for how in ("stream", "array"):
+        for how in ways:
             for place in (Path(root), larger):
                 pictures = len(folder.files(place, "trainA"))
                 rows.append({"how": how, "pictures": pictures, **measured(how, place, size, pairs)})
@@ -93,15 +96,16 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="pixels a side (%(default)s)")
     parser.add_argument("--pairs", type=int, default=5000, help="pairs to draw (%(default)s)")
     parser.add_argument("--json", action="store_true", help="rows for programs")
-    parser.add_argument("--child", choices=("stream", "array"), help=argparse.SUPPRESS)
+    parser.add_argument("--how", nargs="+", choices=WAYS, default=WAYS, help="what to measure (both)")
+    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        speed = {"stream": stream, "array": array}[given.child](given.root, given.size, given.pairs)
+        speed = WAYS[given.child](given.root, given.size, given.pairs)
         print(json.dumps({"pairs_per_second": round(speed), "megabytes": round(peak_megabytes(), 1)}))
         return
     with tempfile.TemporaryDirectory() as aside:
         root = given.root or orchard.write(Path(aside) / "orchard", train=400, test=1, size=given.size)
-        rows = table(root, given.size, given.pairs)
+        rows = table(root, given.size, given.pairs, given.how)
     if given.json:
         print(json.dumps(rows))
         return

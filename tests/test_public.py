@@ -18,7 +18,7 @@ from PIL import Image
 
 from labutils import datasets
 from labutils.datasets import __main__ as shell
-from labutils.datasets import archive, folder, public
+from labutils.datasets import archive, folder, orchard, public
 from labutils.profile import PROFILES
 
 
@@ -331,7 +331,7 @@ def test_what_is_no_whole_zip(tmp_path, kind):
 
 def test_ensure_renders_once(tmp_path):
     place = public.ensure(PROFILES["smoke"], tmp_path)
-    assert place == tmp_path / "orchard-32-16" and len(folder.files(place, "trainA")) == 16
+    assert place == tmp_path / f"orchard-32-16-v{orchard.VERSION}" and len(folder.files(place, "trainA")) == 16
     first = os.stat(place / "orchard.json").st_mtime_ns
     assert public.ensure(PROFILES["smoke"], tmp_path) == place
     assert os.stat(place / "orchard.json").st_mtime_ns == first

@@ -29,7 +29,7 @@ def parser():
         rendered.add_argument("--test", type=int, default=200, help="test pairs (%(default)s)")
         rendered.add_argument("--size", type=int, default=64, help="pixels a side (%(default)s)")
         rendered.add_argument("--seed", type=int, default=0, help="another seed, other scenes (%(default)s)")
-        rendered.add_argument("--root", type=Path, help=f"its folder (data/{name}-SIZE-TRAIN)")
+        rendered.add_argument("--root", type=Path, help=f"its folder (data/{name}-SIZE-TRAIN-VERSION)")
 
     own = commands.add_parser("prepare", help="two folders with pictures of any kind")
     own.add_argument("a", metavar="A_FOLDER", type=Path, help="pictures of domain A")
@@ -45,7 +45,7 @@ def run(arguments):
         return public.download(arguments.name, arguments.root, arguments.mirror)
     if arguments.command == "prepare":
         return folder.prepare((arguments.a, arguments.b), arguments.root, arguments.size)
-    root = arguments.root or home("data", f"{arguments.command}-{arguments.size}-{arguments.train}")
+    root = arguments.root or public.rendered_place(arguments.command, arguments.size, arguments.train)
     numbers = {key: getattr(arguments, key) for key in ("train", "test", "size", "seed")}
     return datasets.rendered(arguments.command).write(root, **numbers)
 

@@ -101,9 +101,14 @@ def ensure(lab, root=None):
     """
     root = Path(root or home("data"))
     if lab.dataset in datasets.RENDERED:
-        place = root / f"{lab.dataset}-{lab.size}-{lab.train}"
-        return datasets.rendered(lab.dataset).write(place, train=lab.train, test=lab.test, size=lab.size, seed=0)
+        place = rendered_place(lab.dataset, lab.size, lab.train, root)
+        return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
     return download(lab.dataset, root)
+
+
+def rendered_place(name, size, train, root=None):
+    """Where ``ensure`` keeps the rendered dataset ``name``: another version of its code, another folder."""
+    return Path(root or home("data")) / f"{name}-{size}-{train}-v{datasets.rendered(name).VERSION}"
 
 
 def download(name, root="data", mirrors=()):

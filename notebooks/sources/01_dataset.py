@@ -1,0 +1,446 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # Lesson 1: a dataset for unpaired translation
+#
+# A CycleGAN learns to turn pictures of one kind into pictures of another: apples into oranges, horses into
+# zebras, photographs into paintings. This lesson makes what it learns from.
+#
+# **What you will be able to do**
+#
+# - say what *paired* and *unpaired* mean, and why unpaired data can be had everywhere;
+# - make the four folders of a dataset from three sources: rendered, published, and your own photographs;
+# - read any picture as a person sees it, whatever its format hides;
+# - build a `tf.data` pipeline that streams, augments and can be continued at any step;
+# - say what a pipeline costs, in pictures per second and in memory.
+#
+# **Before you start:** Python, NumPy arrays, and what a training step is. **Time:** 45 minutes.
+#
+# The profile decides sizes and counts. It is the first thing every lesson loads.
+
+# %%
+import json
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from labutils import datasets, plots, profile
+from labutils.datasets import folder, pipeline, public
+
+lab = profile.load()
+print(f"Profile {lab.name}: {lab.cost}.")
+
+# %% [markdown]
+# ## Two domains, and pairs that nobody has
+#
+# A *domain* is a kind of picture. Call the first A and the second B. *Paired* data would show every scene
+# twice, once in each domain, with nothing else changed. Nobody can take that photograph: no horse stands still
+# and grows stripes.
+#
+# A renderer can, because it draws the scene twice. The course has three: the orchard (apples and oranges), the
+# paddock (horses and zebras) and the meadow (photographs and paintings).
+
+# %%
+pairs = {name: [datasets.rendered(name).render_pair(seed, 128) for seed in (1, 2, 3)] for name in datasets.RENDERED}
+plots.grid(
+    [[picture for pair in three for picture in (pair.a, pair.b)] for three in pairs.values()],
+    row_titles=list(pairs),
+    column_titles=["A", "B"] * 3,
+    alt="Three rows, orchard, paddock and meadow, each with three scenes drawn in domain A and in domain B.",
+)
+
+# %% [markdown]
+# Columns 1 and 2 are one scene, as are 3 and 4, 5 and 6: same place, same light, other fruit, coat or brush.
+# **The training will never see these pairs.** They are held back to measure, in lesson 4, how close a
+# translation comes to the truth, which no set of real photographs allows.
+#
+# ## The four folders
+#
+# Unpaired data is two heaps of pictures, each with a part held out for testing. The custom since the first
+# CycleGAN is four folders: `trainA`, `trainB`, `testA`, `testB`. `public.ensure` makes the profile's dataset, or
+# finds it where it made it before. Look at data before you train on it: many a failed training was a folder of
+# the wrong pictures. A rendered dataset also records its scenes, so that pairs can be counted.
+
+# %%
+root = public.ensure(lab)
+counts = {name: len(folder.files(root, name)) for name in folder.FOLDERS}
+
+record = root / f"{lab.dataset}.json"
+scenes = json.loads(record.read_text())["scenes"] if record.exists() else {}  # photographs have no record
+in_folder = {name: {scenes[file] for file in scenes if file.startswith(name)} for name in folder.FOLDERS}
+in_training, in_test = (in_folder[f"{kind}A"] & in_folder[f"{kind}B"] for kind in ("train", "test"))
+print(f"Scenes in A and in B: {len(in_training)} of the training's, {len(in_test)} of the test's.")
+assert not in_training and len(in_test) == (counts["testA"] if scenes else 0)
+
+plots.grid(
+    [[folder.read_image(path) for path in folder.files(root, name)[:8]] for name in folder.FOLDERS],
+    row_titles=[f"{name}\n{counts[name]} pictures" for name in folder.FOLDERS],
+    alt="Eight pictures from each of the four folders: domain A in trainA and testA, domain B in trainB and testB.",
+)
+
+# %% [markdown]
+# Nothing fits together from `trainA` to `trainB`, and in real data even the counts seldom agree. The test rows of
+# a rendered dataset are true pairs: same column, same scene.
+#
+# ## Three sources, one shape
+#
+# **Rendered** data needs no network. **Published** data is what papers compare on; `public.DATASETS` knows eight
+# sets, with the size and the SHA-256 of each archive, so that half a file or another one is never taken for it.
+
+# %%
+for name, facts in public.DATASETS.items():
+    pictures = " + ".join(f"{count:,}" for count in facts.counts[:2]) if facts.counts else "-"
+    print(f"{name:24}{facts.bytes / 1e6:6.0f} MB  {pictures:>14} for training  {facts.domain_a} ↔ {facts.domain_b}")
+
+# %% [markdown]
+# `public.download("apple2orange")` fetches one, and from a shell the same is
+# `python -m labutils.datasets download apple2orange` (try `--help`; in a classroom one computer can be the
+# `--mirror` of all others). Nothing is downloaded here.
+#
+# **Your own photographs** are the third source: two folders, of anything. As stand-ins, the next cell cuts a
+# sample photograph of a cat and one of a cup of coffee to pieces, and adds one file that is no picture.
+
+# %%
+from skimage import data
+
+own = profile.home("data", "own photographs")
+for name, photo in (("fur", data.cat()), ("coffee", data.coffee())):
+    (own / name).mkdir(parents=True, exist_ok=True)
+    for i, (y, x) in enumerate(np.random.default_rng(0).integers(0, 180, (12, 2))):
+        Image.fromarray(photo[y : y + 120, x : x + 160]).save(own / name / f"{i:02}.webp")
+(own / "fur" / "cat.jpg").write_text("<!doctype html> Please sign in to see this cat.")
+
+report = folder.prepare((own / "fur", own / "coffee"), profile.home("data", "fur2coffee"), lab.size)
+print(report)
+assert [error.path.name for error in report.skipped] == ["cat.jpg"]
+
+# %% [markdown]
+# `folder.prepare` left the four folders of clean square pictures, held every tenth picture out for testing, and
+# named the file it could not read instead of stopping at it. From here on your photographs are a dataset like
+# any other: put your own two folders in the line that calls `prepare` and run all five lessons on them.
+#
+# ## Reading any picture
+#
+# Why prepare at all? Because what a file stores is not always what a person sees. Three files that come up in
+# every collection: a telephone's photograph (stored sideways, with a note in its EXIF data which way is up), a
+# cut-out (its transparent pixels still have a colour), and a scan with 16 bits. The cell makes them, then reads
+# them with the usual line, `Image.open(path).convert("RGB")`, and with `folder.read_image`.
+
+# %%
+photo = Image.fromarray(data.coffee()[60:380, 140:460]).resize((128, 128))
+sideways = Image.Exif()
+sideways[0x0112] = 6  # the tag "orientation": turn by 90° to see it upright
+photo.rotate(90).save(own / "telephone.jpg", exif=sideways)
+
+y, x = np.mgrid[-1:1:128j, -1:1:128j]
+cut_out = np.dstack([np.array(photo), np.where(x**2 + y**2 < 0.7, 255, 0)]).astype(np.uint8)
+cut_out[cut_out[..., 3] == 0, :3] = (255, 0, 255)  # what the eye never sees
+Image.fromarray(cut_out).save(own / "cut-out.png")
+Image.fromarray(np.array(photo.convert("L")).astype(np.uint16) * 257).save(own / "scan.png")
+
+paths = [own / name for name in ("telephone.jpg", "cut-out.png", "scan.png")]
+plots.grid(
+    [[np.array(Image.open(path).convert("RGB")) for path in paths], [folder.read_image(path) for path in paths]],
+    row_titles=["convert('RGB')", "read_image"],
+    column_titles=["EXIF: turned", "transparency", "16 bits"],
+    alt="Above, the photograph lies on its side, the cut-out has a magenta background and the scan is white. "
+    "Below, all three look as they should.",
+    scale=2,
+)
+
+# %% [markdown]
+# Nothing in the upper row raised an error. That is the danger: a network trains on sideways, magenta and white
+# pictures without a word. (`tf.io.decode_image` turns nothing upright either.) What `read_image` cannot read it
+# refuses by name: pictures cut short, web pages called .jpg, and files built to unfold to gigabytes.
+#
+# ## All in memory, or one at a time
+#
+# Older tutorials pack a dataset into one NumPy archive with two arrays. Its size depends on the type: a colour
+# channel takes one byte as `uint8` (0 to 255), but four as `float32`.
+
+# %%
+path = folder.to_npz(root, profile.home("data", f"{lab.dataset}.npz"), size=lab.size)
+array_a, array_b = folder.from_npz(path)
+as_float = array_a.astype(np.float32) / 127.5 - 1
+in_files = sum(path.stat().st_size for path in folder.files(root, "trainA"))
+print(
+    f"A as files {in_files / 1e6:.2f} MB, as uint8 {array_a.nbytes / 1e6:.2f}, as float32 {as_float.nbytes / 1e6:.2f}"
+)
+assert as_float.nbytes == 4 * array_a.nbytes
+np.testing.assert_allclose(np.round((as_float + 1) * 127.5), array_a, atol=1e-3)  # the same colours
+
+# %% [markdown]
+# The floats hold nothing that the bytes do not: the last line turns them back. So keep bytes, and turn them to
+# floats at the last moment. Even then an archive must fit in memory as a whole, and must be made anew when one
+# picture is added. *Streaming* reads each file when its turn comes: memory stays the same however many there
+# are.
+#
+# ## The pipeline, step by step
+#
+# From a file name to what a network takes. First: read, decode, scale. The generators end in tanh, whose values
+# lie between -1 and 1, so real pictures must lie there too.
+
+
+# %%
+def read(path, side):
+    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    return tf.image.resize(image, (side, side), antialias=True) / 127.5 - 1
+
+
+image = read(str(folder.files(root, "trainA")[0]), lab.size)
+print(image.shape, image.dtype, f"from {image.numpy().min():.2f} to {image.numpy().max():.2f}")
+assert image.numpy().min() >= -1 and image.numpy().max() <= 1
+
+# %% [markdown]
+# Second: *augmentation*. A few hundred pictures are soon known by heart. So each time a picture comes, it comes
+# a little different: enlarged by 1.12, cropped anywhere, mirrored or not. The randomness is *stateless*: the same
+# `seed` draws the same view, whatever was drawn before. (The course leaves top and bottom alone: apples do not
+# hang from the floor.)
+
+
+# %%
+def random_view(path, size, seed):
+    down, across, coin = tf.unstack(tf.random.stateless_uniform([3], seed))
+    enlarged = read(path, round(size * pipeline.JITTER))
+    room = enlarged.shape[0] - size + 1  # places for the crop
+    top, left = tf.cast(down * room, tf.int32), tf.cast(across * room, tf.int32)
+    view = enlarged[top : top + size, left : left + size]
+    return view[:, ::-1] if coin < 0.5 else view
+
+
+paths = [str(path) for path in folder.files(root, "trainA")[:3]]
+plots.grid(
+    [[random_view(path, lab.size, [0, i]).numpy() for i in range(8)] for path in paths],
+    column_titles=[f"seed {i}" for i in range(8)],
+    alt="Three pictures, one a row, each in eight random views: shifted, and about half of them mirrored.",
+)
+
+# %% [markdown]
+# One seed is one decision: in each column the three pictures are shifted alike and mirrored alike. That is why
+# A and B, and every step, must get seeds of their own.
+#
+# Try the three controls. The frame on the left is the part that is kept. From which enlargement on would you
+# say that the crop loses the picture?
+
+# %%
+from labutils import dashboard
+
+dashboard.AugmentationPanel(folder.read_image(folder.files(root, "trainA")[0]), lab.size)
+
+# %% [markdown]
+# Third: *order*. In one epoch each picture should come once, in a new order each time. `index_shuffle` computes
+# where a number stands in a shuffled row without making the row. So step 1,000 of a training is known without
+# walking through the 999 before it.
+
+
+# %%
+def position(step, count, seed, domain):
+    epoch = step // count
+    return tf.random.experimental.index_shuffle(step % count, [seed, 2 * epoch + domain], count - 1)
+
+
+for epoch in range(3):
+    print(f"epoch {epoch}:", *[int(position(step, 8, 0, 0)) for step in range(8 * epoch, 8 * epoch + 8)])
+assert sorted(int(position(step, 8, 0, 0)) for step in range(8, 16)) == list(range(8))
+
+# %% [markdown]
+# Each row has each number once. Fourth: put it together. Counting steps is all that the dataset does; everything
+# else is computed from the step, for each domain with seeds of its own. `prefetch` prepares the next pairs
+# while the network works on this one.
+
+# %%
+names = [tf.constant([str(path) for path in folder.files(root, name)]) for name in ("trainA", "trainB")]
+
+
+@tf.function
+def one_view(step, domain):
+    path = names[domain][position(step, len(names[domain]), 0, domain)]
+    return random_view(path, lab.size, tf.random.experimental.stateless_fold_in([0, domain], step))
+
+
+steps = tf.data.Dataset.counter()
+mine = steps.map(lambda step: (one_view(step, 0), one_view(step, 1)), num_parallel_calls=tf.data.AUTOTUNE)
+mine = mine.batch(1).prefetch(4)
+
+for (my_a, my_b), (real_a, real_b) in zip(mine.take(20), pipeline.unpaired(root, lab.size, seed=0), strict=False):
+    np.testing.assert_allclose(my_a, real_a, atol=1e-5)
+    np.testing.assert_allclose(my_b, real_b, atol=1e-5)
+print(f"20 steps equal to pipeline.unpaired; a batch is {tuple(real_a.shape)}.")
+later, again = pipeline.unpaired(root, lab.size).skip(7), pipeline.unpaired(root, lab.size, start_step=7)
+assert all((a == b).numpy().all() for (a, _), (b, _) in zip(later.take(5), again, strict=False))
+
+# %% [markdown]
+# Twenty pairs, equal to what the later lessons use. And because a step stands for itself, a training that was
+# stopped at step 7 continues with the very pictures it would have seen: the last two lines say so to the last bit.
+#
+# ## The trap: caching after augmentation
+#
+# `.cache()` keeps what came before it and hands it out again in the next epoch. That saves decoding. But put
+# *after* the random views, it keeps the views: the second epoch is the first one again, and the augmentation is
+# gone. One line in the wrong place, no error, and several public tutorials have it. Exercise 4 has a check for it; this
+# is what it says to the wrong order.
+
+# %%
+from labutils.checks import check
+
+
+def cached_too_late(paths, load, view):
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(load).enumerate()
+    return dataset.map(lambda number, picture: view(picture, number)).cache().repeat()
+
+
+try:
+    check("1-cache", cached_too_late)
+except AssertionError as failed:  # in automatic tests a failed check stops the notebook, but for this one
+    print(failed)
+
+# %% [markdown]
+# ## What it costs
+#
+# The stream is measured in a process of its own, TensorFlow included, with this dataset and with ten copies of each
+# picture. Beside it stands what the same pictures take as float32 arrays.
+
+# %%
+pairs_to_draw = 100 if lab.name == "smoke" else 3000
+script = profile.home("benchmarks", "pipeline.py")
+command = [sys.executable, script, "--json", "--how", "stream", "--root", root, "--size", lab.size]
+command = [str(part) for part in [*command, "--pairs", pairs_to_draw]]
+rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+for row in rows:
+    row["array"] = 2 * row["pictures"] * as_float[0].nbytes / 1e6
+    print("{pictures:6,} a domain: {pairs_per_second:6,} pairs/s, {megabytes:6,.0f} MB; ".format(**row), end="")
+    print("arrays would add {array:6,.0f} MB".format(**row))
+assert not rows[1]["megabytes"] > 1.1 * rows[0]["megabytes"]
+
+# %% [markdown]
+# Ten times the pictures, and the stream takes the same memory; the arrays would take ten times theirs. In lesson 3
+# you will see that a training step takes far longer than reading a pair, so the pipeline is not what you wait for.
+#
+# ## Summary
+#
+# - Unpaired data is two heaps of pictures in four folders; no scene needs to be in both.
+# - Rendered, published and own pictures end in the same shape. Prepare a folder once, so that what is stored is
+#   what a person sees.
+# - Keep bytes and stream them; turn them to floats in [-1, 1] at the last moment.
+# - Draw the augmentation afresh for each step and each domain, never before `.cache()`. Make order and
+#   augmentation functions of (seed, step), and a training can be continued exactly.
+#
+# ## Exercises
+#
+# ### Exercise 1 — From bytes to [-1, 1]
+#
+# Write `scale(pixels)`: a `uint8` array with values 0 to 255 becomes floats, black -1 and white 1.
+
+
+# %%
+def scale(pixels):
+    ### BEGIN SOLUTION
+    return pixels.astype(np.float32) / 127.5 - 1
+    ### STAND-IN
+    # return pixels.astype(np.float32)  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("1-scale", scale)
+
+# %% [markdown]
+# ### Exercise 2 — Transparency over white
+#
+# Write `over_white(rgba)`: `uint8` (h, w, 4) becomes `uint8` (h, w, 3), as if the picture lay on white paper. The
+# fourth channel, alpha, is 0 where the picture is invisible and 255 where it is opaque; in between, colour and
+# white mix.
+
+
+# %%
+def over_white(rgba):
+    ### BEGIN SOLUTION
+    alpha = rgba[..., 3:] / 255
+    return np.round(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    ### STAND-IN
+    # return rgba[..., :3]  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("1-white", over_white)
+
+# %% [markdown]
+# ### Exercise 3 — A coin for each domain
+#
+# Write `mirrored(seed, step)`: two booleans, whether to mirror A and whether to mirror B at this step. Both come
+# true in half of the steps, independently, and the same (seed, step) always gives the same answer.
+
+
+# %%
+def mirrored(seed, step):
+    ### BEGIN SOLUTION
+    coins = tf.random.stateless_uniform([2], [seed, step]) < 0.5
+    return bool(coins[0]), bool(coins[1])
+    ### STAND-IN
+    # return step % 2 == 0, step % 2 == 0  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("1-mirror", mirrored)
+
+# %% [markdown]
+# ### Exercise 4 — Cache in the right place
+#
+# Mend `cached_too_late`. Write `views(paths, load, view)`: an endless dataset in which `load(path)` is called once
+# for each file, and `view(picture, number)` afresh each time a picture comes, with a number that never repeats.
+
+
+# %%
+def views(paths, load, view):
+    ### BEGIN SOLUTION
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(load).cache().repeat().enumerate()
+    return dataset.map(lambda number, picture: view(picture, number))
+    ### STAND-IN
+    # return cached_too_late(paths, load, view)  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("1-cache", views)
+
+# %% [markdown]
+# ### Exercise 5 — Will it fit?
+#
+# Write `gigabytes(pictures, size, bytes_per_value)`: how many gigabytes (10⁹ bytes) an array of that many colour
+# pictures of size × size takes. Then ask it for the 1,072 + 6,287 training pictures of monet2photo at 256 pixels,
+# as float32 and as uint8.
+
+
+# %%
+def gigabytes(pictures, size, bytes_per_value):
+    ### BEGIN SOLUTION
+    return pictures * size * size * 3 * bytes_per_value / 1e9
+    ### STAND-IN
+    # return 0.0 * pictures  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("1-memory", gigabytes)
+
+# %% [markdown]
+# ## Further reading
+#
+# - Zhu, Park, Isola, Efros: *Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks*
+#   (ICCV 2017), the paper; its appendix lists the datasets.
+# - The `tf.data` guides of TensorFlow: *Build input pipelines* and *Better performance with the tf.data API*.
+# - `labutils/datasets/pipeline.py`, the whole pipeline on one screen, and `labutils/datasets/reading.py`.
+#
+# **Next:** lesson 2 builds the networks that these pictures go through.
