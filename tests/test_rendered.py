@@ -188,3 +188,18 @@ def test_whoever_comes_second_keeps_what_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(render, "_move", late)
     root = small(orchard, tmp_path / "data")
     assert len(list(root.rglob("*.*g"))) == 6 and [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_both_pictures_show_the_same_scene(module):
+    """Seen from afar a pair is alike, and pictures of two scenes are less so."""
+
+    def afar(picture):
+        return half(half(half(picture.mean(-1)))).ravel()
+
+    pairs = [module.render_pair(seed, 64) for seed in range(8)]
+    same = [np.corrcoef(afar(pair.a), afar(pair.b))[0, 1] for pair in pairs]
+    other = [
+        np.corrcoef(afar(pair.a), afar(next_pair.b))[0, 1]
+        for pair, next_pair in zip(pairs[:-1], pairs[1:], strict=True)
+    ]
+    assert np.mean(same) > 0.75 and np.mean(same) > np.mean(other) + 0.15
