@@ -51,7 +51,7 @@ class TrainingPanel(widgets.VBox):
         )
         self.sliders = {name: self._slider(name, *form) for name, form in SLIDERS.items()}
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "100%"})
-        self.status, self.losses, self.log = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.status, self.losses, self.moves = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.curves = widgets.Image(format="png", layout={"max_width": "100%"})
         self.samples = widgets.Image(format="jpeg", layout={"max_width": "100%"})
         self.caption = widgets.HTML()
@@ -66,7 +66,7 @@ class TrainingPanel(widgets.VBox):
                 self.caption,
                 self.curves,
                 self.losses,
-                self.log,
+                self.moves,
             ]
         )
         self.refresh(everything=True)
@@ -158,7 +158,7 @@ class TrainingPanel(widgets.VBox):
         self.curves.value = figure.png(dpi=80)
         self.losses.value = "Latest losses: " + ", ".join(f"{name} {line[1][-1]:.3f}" for name, line in lines.items())
         moves = "".join(f"<li>step {step}: {name} = {value:g}</li>" for step, name, value in self.run.events[-8:])
-        self.log.value = f"Changes made while training:<ul>{moves}</ul>" if moves else ""
+        self.moves.value = f"Changes made while training:<ul>{moves}</ul>" if moves else ""
 
 
 def sheet(pictures, scale=2):
