@@ -41,9 +41,9 @@ def network(model, title=None):
 
     Returns a ``Plot``. Raises ``ValueError`` for a model without a size.
     """
-    boxes, skips = stages(model)
-    if boxes[0][0] is None:
+    if None in model.input_shape[1:]:
         raise ValueError("Build the network with image_size: a diagram shows sizes.")
+    boxes, skips = stages(model)
     title = title or model.name
     alt = f"{title}: " + ", then ".join(f"{h} by {w} by {c}" for h, w, c, _ in boxes) + _skips_in_words(skips)
     plot = Plot(figsize=(10, 3.4), alt=alt)

@@ -155,18 +155,3 @@ def checkerboard(value):
             f"Expected three sizes, got {sorted(kernels)}. A size is even when the stride divides it: then every "
             "output pixel is painted by the same number of kernel values."
         )
-
-
-@exercise("2-batch")
-def batch(value):
-    """How much the first picture's output may change when its neighbour changes, by normalisation."""
-    expected = {"batch": True, "layer": False, "instance": False, "group": False}
-    if not isinstance(value, dict) or value.keys() != expected.keys():
-        raise Hint(f"A dictionary with the keys {', '.join(expected)} was expected; got {value!r}.")
-    wrong = [name for name, answer in expected.items() if bool(value[name]) != answer]
-    if "batch" in wrong:
-        raise Hint("Batch normalisation was expected True: its mean is taken over all pictures of the batch.")
-    if wrong:
-        raise Hint(
-            f"{', '.join(wrong)}: expected False. Look at the drawing: no plane shares its number with another row."
-        )

@@ -11,7 +11,9 @@ LONG = {"description_width": "110px"}
 
 def _batch(picture):
     """A picture (height, width, 3), uint8 or in [0, 1], as (1, height, width, 3) in [-1, 1]."""
-    return plots.as_uint8(picture)[None].astype("float32") / 127.5 - 1
+    picture = np.asarray(picture)
+    unit = picture / 255 if picture.dtype == np.uint8 else picture
+    return (unit[None] * 2 - 1).astype("float32")
 
 
 class PatchMover(widgets.VBox):
