@@ -342,7 +342,7 @@ def test_shell_renders_and_prepares(tmp_path, capsys):
     assert shell.main(["orchard", "--train", "3", "--test", "2", "--size", "16", "--root", str(root)]) == 0
     a, b, own = root / "trainA", root / "testB", tmp_path / "own"
     assert shell.main(["prepare", str(a), str(b), "--root", str(own), "--size", "8"]) == 0
-    assert "trainA 2, trainB 1, testA 1, testB 1; 0 files skipped" in capsys.readouterr().out
+    assert "trainA 2, trainB 1, testA 1, testB 1; skipped 0" in capsys.readouterr().out
 
 
 def test_shell_downloads_and_fails_with_a_reason(server, tmp_path, capsys):

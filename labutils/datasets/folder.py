@@ -93,7 +93,7 @@ class Report:
 
     def __str__(self):
         counts = ", ".join(f"{folder} {count}" for folder, count in self.counts.items())
-        lines = [f"{self.root}: {counts}; {len(self.skipped)} files skipped"]
+        lines = [f"{self.root}: {counts}; skipped {len(self.skipped)}"]
         return "\n".join(lines + [f"  {error}" for error in self.skipped])
 
 
