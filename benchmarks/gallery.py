@@ -20,12 +20,12 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAIRS = {  # name: photograph, style, settings that differ from the usual
     "cat": (data.chelsea, "brush_strokes", {}),
     "coffee": (data.coffee, "tiles", {}),
-    "astronaut": (data.astronaut, "glass", {"content_weight": 2.0}),
+    "astronaut": (data.astronaut, "glass", {}),
     "rocket": (data.rocket, "dots", {}),
     "motorcycle": (lambda: data.stereo_motorcycle()[0], "waves", {}),
     "cameraman": (data.camera, "hatching", {}),
 }
-WEIGHTS = {"content_weight": 1.0, "style_weight": 3.0, "variation_weight": 0.5}
+WEIGHTS = {"content_weight": 1.0, "style_weight": 10.0, "variation_weight": 0.5}
 
 
 def paint(name, size, steps, vgg):

@@ -152,7 +152,7 @@ def _he_normal(backbone, seed):
 # Where weights come from
 
 
-def _cache_folders():
+def cache_folders():
     folders = [Path(os.environ["KERAS_HOME"])] if "KERAS_HOME" in os.environ else []
     return [folder / "models" for folder in [*folders, Path.home() / ".keras"]]
 
@@ -165,7 +165,7 @@ def _digest(path, kind):
 def cached(backbone):
     """The path of the backbone's ImageNet weights in Keras' cache; ``None`` if no whole file lies there."""
     name, md5 = CACHED[backbone]
-    for folder in _cache_folders():
+    for folder in cache_folders():
         if (folder / name).is_file() and _digest(folder / name, "md5") == md5:
             return folder / name
     return None
@@ -198,7 +198,7 @@ def _find(backbone, weights):
 
 def _download(backbone):
     name, md5 = CACHED[backbone]
-    folder = _cache_folders()[0]
+    folder = cache_folders()[0]
     origin = f"https://storage.googleapis.com/tensorflow/keras-applications/{backbone}/{name}"
     try:
         return tf.keras.utils.get_file(name, origin, file_hash=md5, cache_dir=str(folder.parent), cache_subdir="models")

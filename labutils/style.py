@@ -4,6 +4,8 @@ Gatys, Ecker and Bethge, "Image style transfer using convolutional neural networ
 training set and no network is trained: the pixels are the variables.
 """
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import minimize
@@ -75,6 +77,10 @@ class WeightsChanged(Exception):
     """L-BFGS' picture of the loss is of no more use."""
 
 
+class Stopped(Exception):
+    """The callback raised ``StopIteration``, which scipy would keep to itself."""
+
+
 class StyleTransfer:
     """One picture in the making.
 
@@ -83,7 +89,7 @@ class StyleTransfer:
     Total loss = content_weight * content + style_weight * style + variation_weight * variation, where style
     is the mean over ``layer_weights`` ({layer: relative weight}; default: the first layer of each block).
     Normaliser ``"target"`` (default): content and style losses are shares of their targets' own sums of
-    squares, so weights mean the same at any size and layer: 1 and 3 suit most pictures. Pixels stay in [0,
+    squares, so weights mean the same at any size and layer: 1 and 10 suit most pictures. Pixels stay in [0,
     255]. ``start``: ``"content"``, ``"noise"``, ``"style"`` or a picture of the content's size. ``size``:
     (h, w) of the result where there is no content. ``.weights`` are live, ``.image`` is the picture so far,
     ``.step`` its number. Raises ``ValueError`` for unfit pictures, names, weights, layers that the features
@@ -96,7 +102,7 @@ class StyleTransfer:
         style,
         features=None,
         content_weight=1.0,
-        style_weight=3.0,
+        style_weight=10.0,
         variation_weight=0.5,
         layer_weights=None,
         content_layer=CONTENT_LAYER,
@@ -133,10 +139,10 @@ class StyleTransfer:
         )
         _refuse_unfit(self.shape, wanted, max_memory)
         self._take_targets(content, styles)
-        self.pixels = self._first(start, content, styles, seed)
-        self.step, self.restarts = 0, []
+        self.pictures = content, styles
+        self.begin(start, seed)
         signature = [tf.TensorSpec([self.pixels.size], tf.float32)]
-        self.evaluate = tf.function(self._evaluate, input_signature=signature, autograph=False)
+        self.evaluate = tf.function(partial(self._evaluate), input_signature=signature, autograph=False)
 
     def _take_targets(self, content, styles):
         self.content_target = None
@@ -145,19 +151,21 @@ class StyleTransfer:
         maps = [self.network(picture[None]) for picture in styles]
         self.style_targets = [{name: gram_matrix(each[name]) for name in self.weights.layers} for each in maps]
 
-    def _first(self, start, content, styles, seed):
+    def begin(self, start="content", seed=0):
+        """Go back to step 0 and a starting picture (as for ``StyleTransfer``); targets and graph are kept."""
+        content, styles = self.pictures
         if isinstance(start, str):
-            if start == "content" and content is None:
-                start = "noise"
+            start = "noise" if start == "content" and content is None else start
             if start not in ("content", "noise", "style") or (start == "style" and not styles):
                 raise ValueError(f"Cannot start from {start!r}: choose 'content', 'noise', 'style' or a picture.")
             if start == "noise":
-                return np.random.default_rng(seed).uniform(0, 255, (*self.shape, 3)).astype("float32").ravel()
-            start = content if start == "content" else resize(styles[0], self.shape)
+                start = np.random.default_rng(seed).uniform(1, 255, (*self.shape, 3))
+            else:
+                start = content if start == "content" else resize(styles[0], self.shape)
         start = as_picture(start, "starting picture")
         if start.shape[:2] != self.shape:
             raise ValueError(f"The starting picture is {start.shape[:2]}, the result {self.shape}: resize it first.")
-        return start.ravel()
+        self.pixels, self.step, self.restarts = start.ravel(), 0, []
 
     @property
     def image(self):
@@ -214,15 +222,18 @@ class StyleTransfer:
         def report(pixels, numbers):
             losses = self._named(numbers)
             self.pixels, self.step = pixels.astype("float32"), self.step + 1
-            if callback:
-                callback(self.step, self.image, losses)
+            try:
+                if callback:
+                    callback(self.step, self.image, losses)
+            except StopIteration as stop:
+                raise Stopped from stop
 
         try:
             if optimizer == "adam":
                 self._adam(steps, report, learning_rate)
             else:
                 self._lbfgs(self.step + steps, report)
-        except StopIteration:
+        except Stopped:
             pass
         return self.image
 
@@ -246,7 +257,7 @@ class StyleTransfer:
 
             def objective(variables, weights=weights):
                 nonlocal numbers
-                if self.weights.values() != weights:
+                if not np.array_equal(self.weights.values(), weights, equal_nan=True):
                     raise WeightsChanged
                 gradient, numbers = self.evaluate(tf.constant(variables * scale, tf.float32))
                 return float(numbers[0]), gradient.numpy().astype("float64") * scale
@@ -256,18 +267,11 @@ class StyleTransfer:
                 if self.step >= last:
                     raise StopIteration
 
-            options = {"maxiter": last, "maxfun": 20 * last, "ftol": 0, "gtol": 0, "maxcor": 10}
             bounds = [(0, 255 / scale)] * self.pixels.size
+            options = {"maxiter": last, "maxfun": 20 * last, "ftol": 0, "gtol": 0}
+            how = {"method": "L-BFGS-B", "jac": True, "bounds": bounds, "callback": accepted, "options": options}
             try:
-                minimize(
-                    objective,
-                    self.pixels / scale,
-                    jac=True,
-                    method="L-BFGS-B",
-                    bounds=bounds,
-                    callback=accepted,
-                    options=options,
-                )
+                minimize(objective, self.pixels / scale, **how)
             except WeightsChanged:
                 self.restarts.append(self.step)
                 continue

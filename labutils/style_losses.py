@@ -88,6 +88,6 @@ class Weights:
         return tf.Variable(float(value), trainable=False, dtype=tf.float32)
 
     def values(self):
-        """All of them, as a tuple of floats."""
+        """All of them, as an array."""
         everything = [self.content, self.style, self.variation, *self.layers.values(), *self.styles]
-        return tuple(float(variable.numpy()) for variable in everything)
+        return np.array([variable.numpy() for variable in everything])

@@ -97,12 +97,12 @@ def test_a_slider_acts_within_two_iterations_without_retracing(run, optimizer):
     run.wait(60)
     for step, losses in run.history:
         if step <= 3 or step >= 5:
-            weight = 3 if step <= 3 else 12
+            weight = 10 if step <= 3 else 12
             total = losses["content"] + weight * losses["style"] + 0.5 * losses["variation"]
             assert losses["total"] == pytest.approx(total, rel=1e-4)
     assert run.transfer.evaluate.experimental_get_tracing_count() == 1
     said = run.notes[-2][1]
-    assert said.startswith("style weight 3 → 12")
+    assert said.startswith("style weight 10 → 12")
     assert ("L-BFGS restarts" in said) == (optimizer == "lbfgs")
     assert run.transfer.restarts == ([3] if optimizer == "lbfgs" else [])
 

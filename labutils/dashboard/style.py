@@ -178,7 +178,7 @@ def _jpeg(image):
 def _curves(history, notes):
     steps = [step for step, _ in history]
     series = {name: (steps, [losses[name] for _, losses in history]) for name in TERMS}
-    marks = [(step, text.split(";")[0]) for step, text in notes]
+    marks = [(step, text.split(";")[0][:28]) for step, text in notes]
     plot = plots.curves(series, xlabel="iteration", marks=marks, alt="loss terms over iterations")
     plot.axes[0].set_yscale("symlog", linthresh=1e-3)
     return plot.png(dpi=80)

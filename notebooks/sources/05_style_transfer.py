@@ -1,0 +1,467 @@
+# %% [markdown]
+# # Lesson 5: Style transfer
+#
+# A CycleGAN learned a translation from two folders of pictures. Here there is no folder and no training: one
+# photograph, one painting, and a search for the picture that has the content of the first and the manner of the
+# second. The variables of this search are the pixels themselves.
+#
+# **What you will be able to do**
+#
+# - look at a picture through the layers of a trained network, and say what each layer keeps
+# - write the content loss, the Gram matrix, the style loss and the total variation, and check them
+# - run the search with L-BFGS and with Adam, steer it while it runs, and read its curves
+# - say which normaliser a text uses, and why its weights do not fit another text
+# - say when style transfer is the right tool, and when a CycleGAN is
+#
+# **Prerequisites**: lesson 2 for convolutions. Nothing of the other lessons is loaded. **Time**: 75 minutes.
+
+# %%
+import time
+
+import numpy as np
+import tensorflow as tf
+from skimage import data
+
+from labutils import dashboard, features, imagenet, pictures, plots, profile, style
+from labutils.checks import check
+from labutils.datasets import styles
+
+lab = profile.load()
+print(f"Profile {lab.name}: {lab.cost}.")
+vgg = features.vgg()
+small, few = lab.style_size // 2, max(3, lab.style_steps // 3)
+
+# %% [markdown]
+# The line above says which features we use. VGG is a network that was trained to name what is in a photograph, by
+# its authors in 2014. If VGG19 lies in Keras' cache it is taken; else the course brings the first nine layers of
+# VGG16, rounded to 8 bits. Nothing is downloaded. If the classifier lies in the cache too, it can tell us first
+# whether the network sees.
+#
+# ## What the layers see
+#
+# Each layer answers with a stack of maps: bright where its pattern occurs. We look at a photograph through three of
+# them, and show the four channels of each that answer most.
+
+# %%
+photo = pictures.resize(data.coffee(), lab.style_size)
+print("VGG19 takes it for:", imagenet.predict(photo) or "(its classifier is not in the cache)")
+maps = vgg(photo[None].astype("float32"))
+layers = ["block1_conv2", "block2_conv2", "block4_conv2"]
+rows = []
+for name in layers:
+    strongest = np.argsort(-maps[name].numpy().mean((0, 1, 2)))[:4]
+    rows.append([photo] + [maps[name][0, :, :, k] / tf.reduce_max(maps[name][..., k]) for k in strongest])
+plots.grid(rows, layers, alt="a cup of coffee, and its four strongest feature maps in three layers", scale=1.7)
+
+# %% [markdown]
+# The first block sees edges and colours, pixel by pixel. The fourth block sees few, coarse places, where something
+# like a rim or a handle is: it knows *what is where* and has forgotten the exact pixels. So we shall compare
+# **content** in a deep layer.
+#
+# ## The losses, each in a line or two
+#
+# *Content* compares the maps of two pictures place by place. *Style* must not know the place: it asks only which
+# channels fire **together**. That is the Gram matrix, the mean product of each two channels over all positions.
+# *Total variation* measures noise: how much neighbouring pixels differ.
+
+
+# %%
+def content_loss(maps, target):
+    return tf.reduce_sum((maps - target) ** 2) / tf.reduce_sum(target**2)
+
+
+def gram_matrix(maps):
+    flat = tf.reshape(maps, [-1, maps.shape[-1]])  # (positions, channels)
+    return tf.matmul(flat, flat, transpose_a=True) / flat.shape[0]
+
+
+def style_loss(gram, target):
+    return tf.reduce_sum((gram - target) ** 2) / tf.reduce_sum(target**2)
+
+
+def total_variation(image):
+    down, right = image[:, 1:, :-1] - image[:, :-1, :-1], image[:, :-1, 1:] - image[:, :-1, :-1]
+    return tf.reduce_mean(down**2 + right**2) / 255**2
+
+
+# %% [markdown]
+# Content and style are divided by the target's own sum of squares: 0 means "the same", 1 "as far off as nothing".
+# The course's engine uses the same functions; to be sure, we compare with it and with NumPy on random numbers.
+
+# %%
+random = np.random.default_rng(0)
+one, two = random.random((2, 1, 6, 7, 5)).astype("float32")
+flat = one.reshape(-1, 5).astype("float64")
+np.testing.assert_allclose(gram_matrix(one), flat.T @ flat / 42, rtol=1e-5)
+np.testing.assert_allclose(gram_matrix(one), style.gram_matrix(one), rtol=1e-5)
+np.testing.assert_allclose(content_loss(one, two), ((one - two) ** 2).sum() / (two**2).sum(), rtol=1e-5)
+np.testing.assert_allclose(content_loss(one, two), style.content_loss(one, two), rtol=1e-5)
+grams = gram_matrix(one), gram_matrix(two)
+squares = np.sum((grams[0].numpy() - grams[1].numpy()) ** 2) / np.sum(grams[1].numpy() ** 2)
+np.testing.assert_allclose(style_loss(*grams), squares, rtol=1e-5)
+np.testing.assert_allclose(style_loss(*grams), style.style_loss(*grams), rtol=1e-5)
+image = random.uniform(0, 255, (1, 6, 7, 3)).astype("float32")
+squares = np.diff(image, axis=1)[:, :, :-1] ** 2 + np.diff(image, axis=2)[:, :-1] ** 2
+np.testing.assert_allclose(total_variation(image), squares.mean() / 255**2, rtol=1e-5)
+np.testing.assert_allclose(total_variation(image), style.total_variation(image), rtol=1e-5)
+print("Content, Gram matrix, style and variation: equal to labutils.style and to NumPy.")
+
+# %% [markdown]
+# ## A Gram matrix is a fingerprint of texture
+#
+# Three textures, and the Gram matrices of their first 24 channels in `block2_conv1` (bright: these two channels fire
+# together). Then the same for a texture with its four quarters swapped about: another picture, the same texture.
+
+# %%
+textures = {"brick": data.brick(), "grass": data.grass(), "gravel": data.gravel()}
+textures = {name: pictures.resize(image, lab.style_size) for name, image in textures.items()}
+textures["grass, swapped"] = np.roll(textures["grass"], lab.style_size // 2, (0, 1))
+block2 = {name: gram_matrix(vgg(image[None].astype("float32"))["block2_conv1"]) for name, image in textures.items()}
+figure = plots.Plot(figsize=(8, 4.2), alt="four textures and their Gram matrices as heat maps")
+axes = figure.subplots(2, 4)
+for column, (name, image) in enumerate(textures.items()):
+    axes[0, column].imshow(image)
+    axes[0, column].set_title(name, fontsize=9)
+    axes[1, column].imshow(np.sqrt(block2[name][:24, :24]), cmap="viridis")
+for axis in axes.flat:
+    axis.set(xticks=[], yticks=[])
+between = style_loss(block2["brick"], block2["grass"])
+same = style_loss(block2["grass, swapped"], block2["grass"])
+print(f"Style loss to grass: brick {between:.3f}, grass with its quarters swapped {same:.5f}.")
+assert same < between / 10
+figure
+
+# %% [markdown]
+# The bright rows belong to channels that fire often; a bright spot off the diagonal is a pair that fires together,
+# say an edge and a colour. Brick and grass differ; swapping the quarters changes next to nothing, because the matrix
+# holds no places.
+#
+# ## Whose weights? The normalisers
+#
+# Every text divides the Gram difference by something else, and its weights belong to its divisor. Below is the number
+# that each multiplies `sum((gram - target)²)` with, relative to Gatys' formula, for two layers. Our default,
+# `"target"`, makes the loss a share of the style's own strength, which does not depend on size, layer or network.
+
+# %%
+height, width = photo.shape[:2]
+print(f"{'layer':14}" + "".join(f"{name:>13}" for name in style.NORMALISERS))
+for layer, shrink in (("block1_conv1", 1), ("block4_conv1", 8)):
+    target = gram_matrix(maps[layer])
+    positions = (height // shrink) * (width // shrink)
+    factors = [float(style.style_factor(name, target, positions, height * width)) for name in style.NORMALISERS]
+    print(f"{layer:14}" + "".join(f"{factor / factors[1]:13.3g}" for factor in factors))
+try:
+    style.StyleTransfer(photo, textures["brick"], vgg, **style.PRESETS["paint"])
+except ValueError as error:
+    print(f"The Paint chapter's preset: {error}")
+
+# %% [markdown]
+# At `block1_conv1`, the "Paint" chapter's *code* counts a difference 455 times as much as Gatys' formula, which the
+# chapter prints: 64² · 4 / (4 · 9) = 455. Take its weights (content 1, style 100, variation 20) with the formula and
+# nothing seems to happen. They are here as `style.PRESETS["paint"]`, with the normaliser that belongs to them; where
+# the features end before `block5_conv2` it says so, as above.
+#
+# ## What content and style mean: reconstructions
+#
+# We start from noise and ask for one thing only: for the content of one layer, or for the style of the first one, two
+# or four blocks of a picture painted by code. The last row asks the same of a VGG with *random* weights: it has the
+# same shape, and has never seen a picture. What it lacks is what training gave.
+
+# %%
+photo_small = pictures.resize(photo, small)
+brush = styles.paint("brush_strokes", lab.style_size)
+brush_small = pictures.resize(brush, small)
+untrained = features.vgg("vgg16", weights="random")
+rows = [[photo_small], [brush_small], [brush_small]]
+for layer in ("block1_conv2", "block2_conv2", "block4_conv2"):
+    rows[0].append(style.StyleTransfer(photo_small, None, vgg, content_layer=layer, start="noise").run(few))
+for blocks in (1, 2, 4):
+    wanted = {f"block{block}_conv1": 1 for block in range(1, blocks + 1)}
+    for row, network in ((rows[1], vgg), (rows[2], untrained)):
+        row.append(style.StyleTransfer(None, brush_small, network, layer_weights=wanted).run(few))
+names, titles = ["content", "style", "style,\nuntrained"], ["picture", "block 1", "block 2", "block 4"]
+plots.grid(rows, names, titles, alt="reconstructions from noise by layer, and by untrained features", scale=2)
+
+# %% [markdown]
+# Content: the shallow layer gives the photograph back; from the deep one the shapes come back, the exact pixels do
+# not. Style: one block gives colours and fine grain, four blocks give strokes that flow. So we take content deep, and
+# style at all depths. The untrained network measures colours and coarse grain well enough, but to know a stroke, it
+# would have had to learn.
+#
+# ## The run
+#
+# One compiled function gives the loss and its gradient for all pixels. L-BFGS, from scipy, remembers how the
+# gradient changed over the last ten steps and so guesses the curvature. `callback` sees every iteration.
+
+# %%
+transfer = style.StyleTransfer(photo, brush, vgg, content_weight=1, style_weight=10, variation_weight=0.5)
+history, kept = [transfer.losses()], [transfer.image]
+
+
+def watch(step, image, losses):
+    history.append(losses)
+    if step in (few // 2, few, lab.style_steps):
+        kept.append(image)
+
+
+began = time.perf_counter()
+painted = transfer.run(lab.style_steps, callback=watch)
+fall = 1 - history[-1]["style"] / history[0]["style"]
+print(f"{lab.style_steps} iterations in {time.perf_counter() - began:.0f} s; the style term fell by {fall:.0%}.")
+assert all(after["total"] < before["total"] for before, after in zip(history, history[1:], strict=False))
+assert lab.name == "smoke" or fall > 0.9
+titles = [f"iteration {step}" for step in (0, few // 2, few, lab.style_steps)]
+plots.grid([[brush, *kept]], None, ["style", *titles], alt=f"coffee cup painted with {vgg.source}", scale=2.2)
+
+# %% [markdown]
+# The loss falls in every iteration: L-BFGS accepts no step that does not lower it. Most of the change comes early;
+# the later iterations set fine strokes. The content term *rises* from 0, because we started from the photograph.
+#
+# ## L-BFGS and Adam, from the same start
+#
+# Adam is the optimizer of the other lessons. It scales each pixel's step by that pixel's past gradients and knows
+# nothing of the curvature. Same start, same loss, the time each takes.
+
+# %%
+race = style.StyleTransfer(photo_small, brush_small, vgg)
+race.losses()  # builds the graph before the clock starts
+lines = {}
+for name, optimizer, rate in (("L-BFGS", "lbfgs", 0), ("Adam, rate 3", "adam", 3), ("Adam, rate 10", "adam", 10)):
+    race.begin("content")
+    log, began = [], time.perf_counter()
+    race.run(2 * few, optimizer, lambda *now, log=log: log.append((time.perf_counter(), now[2]["total"])), rate)
+    lines[name] = [moment - began for moment, _ in log], [total for _, total in log]
+    print(f"{name}: loss {log[-1][1]:.3f} after {len(log)} iterations, {lines[name][0][-1]:.1f} s.")
+plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam", size=(7, 3))
+
+# %% [markdown]
+# An iteration costs the same for all, one look through VGG and back. L-BFGS takes fewer of them to the same loss.
+# Adam's rate is in levels of 255: too small and it crawls, too large and it trembles. (Adam can go where L-BFGS
+# cannot: when the loss changes from step to step.)
+#
+# ## The panel
+#
+# Now steer it yourself. The cell below starts the search in the background and returns at once. Move a slider: the
+# change acts at the next iteration, nothing is compiled anew, and L-BFGS, whose memory describes the *old* loss,
+# starts with an empty one and says so. The size, the content layer, the pooling and the colours may be changed as
+# well, and you may upload a photograph and a painting of your own. "Luminance" lays the photograph's colours over
+# the result; "matched statistics" gives the painting the photograph's mean colour and covariance before it is used.
+
+# %%
+panel = dashboard.StylePanel(photo, styles.paint("tiles", lab.style_size), vgg, steps=few)
+panel.start.click()
+panel.sliders["style"].value = 20
+panel
+
+# %%
+panel.wait()  # only for notebooks that run without you: it holds this cell until the painting has ended
+print(*(f"iteration {step}: {text}" for step, text in panel.run.notes), sep="\n")
+assert panel.run.step > 0 and panel.run.weights["style"] == 20
+plots.grid([[photo, panel.run.image]], alt="the photograph and what the panel painted", scale=3)
+
+# %% [markdown]
+# ## One engine, many pictures
+#
+# Because weights are variables, one compiled function serves a whole strip: content weights from 0.1 to 10. It also
+# serves other starts: the loss does not say where the search begins, so the second row begins at the photograph, at
+# noise and at the painting. The last picture mixes two styles, three parts brush strokes and one part waves.
+
+# %%
+strip, starts = [], []
+for weight in (0.1, 0.3, 1, 3, 10):
+    race.begin("content")
+    race.weights.content.assign(weight)
+    strip.append(race.run(few))
+race.weights.content.assign(1)
+for start in ("content", "noise", "style"):
+    race.begin(start)
+    starts.append(race.run(2 * few))
+    print(f"from {start}: loss {race.losses()['total']:.3f}")
+assert race.evaluate.experimental_get_tracing_count() == 1  # compiled once
+two = [brush_small, styles.paint("waves", small)]
+mixed = style.StyleTransfer(photo_small, two, vgg, style_shares=[3, 1]).run(few)
+figure = plots.grid([strip, [*starts, mixed]], alt="five content weights; three starts and a mix of styles", scale=2.2)
+titles = [f"content {weight}" for weight in (0.1, 0.3, 1, 3, 10)] + [
+    "from content",
+    "from noise",
+    "from style",
+    "mixed",
+]
+for axis, title in zip(figure.axes, titles, strict=False):
+    axis.set_title(title, fontsize=9)
+figure
+
+# %% [markdown]
+# Along the first row the cup comes back. There is no right weight; it is a matter of taste, and of the normaliser.
+# In the second, the photograph is the safe start; from noise or the painting the content must be found first, and
+# after so few iterations some of the start is still there.
+#
+# ## Coarse to fine
+#
+# A large picture is slow, and its large forms take many iterations. So we paint it small first, enlarge the result,
+# and go on from there; the strokes are scaled along.
+
+# %%
+sizes = [lab.style_size // 4, lab.style_size // 2, lab.style_size]
+log = []
+began = time.perf_counter()
+fine = style.coarse_to_fine(
+    photo, brush, sizes, [few, few, few // 2], vgg, callback=lambda step, image, losses: log.append(losses["total"])
+)
+print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; straight: {history[-1]['total']:.3f}.")
+plots.grid([[painted, fine]], None, ["straight", "coarse to fine"], alt="straight and coarse to fine", scale=3)
+
+# %% [markdown]
+# The gain grows with the size: at 512 pixels an iteration at a quarter of the size costs a sixteenth.
+#
+# ## Style transfer or CycleGAN?
+#
+# | | style transfer | CycleGAN |
+# |---|---|---|
+# | needs | one photograph, one painting, a trained VGG | two folders of hundreds of pictures |
+# | costs | about a minute **each picture** | minutes to days of training **once**, then milliseconds |
+# | learns | nothing: it searches | what all pictures of a domain have in common |
+# | changes | texture, strokes, colours | also shape and matter: an apple's skin to an orange's peel |
+# | steered by | weights, live, for this picture | data, and loss weights during training |
+# | fails by | texture in the wrong place (sky in the cup) | invented or erased objects |
+#
+# A painter's one picture: style transfer. "Monet's way of seeing", from all his pictures: a CycleGAN.
+#
+# ## Summary
+#
+# - A trained network measures likeness better than pixels do: deep layers hold content, Gram matrices hold style.
+# - Gram matrices forget places; that is what makes them a measure of texture.
+# - Weights mean nothing without their normaliser.
+# - L-BFGS suits a smooth loss that stays the same; change the loss and it must forget.
+#
+# ## Exercises
+#
+# ### Exercise 1 — The Gram matrix in NumPy
+#
+# Write `gram(maps)` for an array (1, height, width, channels), without TensorFlow.
+
+
+# %%
+def gram(maps):
+    ### BEGIN SOLUTION
+    flat = maps.reshape(-1, maps.shape[-1])
+    return flat.T @ flat / len(flat)
+    ### STAND-IN
+    # return np.zeros((maps.shape[-1], maps.shape[-1]))  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("5-gram", gram)
+
+# %% [markdown]
+# ### Exercise 2 — Total variation
+#
+# Write `variation(image)` for an array (1, height, width, 3) in [0, 255]: the mean over positions and colours of the
+# squared difference to the pixel below plus that to the pixel on the right, divided by 255².
+
+
+# %%
+def variation(image):
+    ### BEGIN SOLUTION
+    here = image[:, :-1, :-1]
+    squares = (image[:, 1:, :-1] - here) ** 2 + (image[:, :-1, 1:] - here) ** 2
+    return np.mean(squares) / 255**2
+    ### STAND-IN
+    # return 0.0  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("5-variation", variation)
+
+# %% [markdown]
+# ### Exercise 3 — Another text's weight
+#
+# Gatys multiplies the squared difference of (mean) Gram matrices with 1 / (4 N²); the "Paint" code with M² / (4 · 3²
+# · pixels²). How many times as much does the Paint code count a difference in `block2_conv1`, which has N = 128
+# channels, and M positions, a quarter of the picture's pixels?
+
+# %%
+### BEGIN SOLUTION
+factor = (1 / 4) ** 2 / (4 * 3**2) * (4 * 128**2)
+### STAND-IN
+# factor = 1.0  # your code here
+### END SOLUTION
+
+
+# %%
+check("5-factor", factor)
+
+# %% [markdown]
+# ### Exercise 4 — Keep the photograph's colours
+#
+# `pictures.YIQ` turns RGB into brightness Y and two colour axes I and Q: `image @ pictures.YIQ.T`. Give the painted
+# picture's brightness the photograph's colours; return RGB floats (no rounding).
+
+
+# %%
+def keep_colours(painted, photograph):
+    ### BEGIN SOLUTION
+    yiq = photograph @ pictures.YIQ.T
+    yiq[..., 0] = (painted @ pictures.YIQ.T)[..., 0]
+    return yiq @ np.linalg.inv(pictures.YIQ).T
+    ### STAND-IN
+    # return 0.5 * painted + 0.5 * photograph  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("5-colours", keep_colours)
+mine = np.clip(keep_colours(painted.astype(float), photo.astype(float)), 0, 255).astype("uint8")
+matched = pictures.match_colours(brush, photo)
+plots.grid(
+    [[painted, mine, brush, matched]], alt="painted, with the photograph's colours, style, style matched", scale=2
+)
+
+# %% [markdown]
+# ### Exercise 5 — Style layers that fade
+#
+# A known extension weighs shallow layers more. Give the layers `block1_conv1` to `block4_conv1` weights that halve
+# from layer to layer and sum to 1, as a dict that `StyleTransfer(layer_weights=...)` takes.
+
+# %%
+### BEGIN SOLUTION
+decayed = {f"block{block}_conv1": 0.5**block / (1 - 0.5**4) for block in range(1, 5)}
+### STAND-IN
+# decayed = {f"block{block}_conv1": 0.0 for block in range(1, 5)}  # your code here
+### END SOLUTION
+
+
+# %%
+check("5-decay", decayed)
+
+# %% [markdown]
+# ### Exercise 6 — Two styles, one target
+#
+# Instead of adding two losses, one can mix the Gram matrices. Write the mean of `one` and `two` with the shares `a`
+# and `b` (which need not sum to 1).
+
+
+# %%
+def mix(one, two, a, b):
+    ### BEGIN SOLUTION
+    return (a * one + b * two) / (a + b)
+    ### STAND-IN
+    # return 0 * one  # your code here
+    ### END SOLUTION
+
+
+# %%
+check("5-mix", mix)
+
+# %% [markdown]
+# ## Further reading
+#
+# - Gatys, Ecker, Bethge: *Image style transfer using convolutional neural networks*, 2016 — the method.
+# - Gatys, Bethge, Hertzmann, Shechtman: *Preserving color in neural artistic style transfer*, 2016 — luminance,
+#   statistics.
+# - Li, Wang, Liu, Hou: *Demystifying neural style transfer*, 2017 — why Gram matrices.
+# - Johnson, Alahi, Fei-Fei: *Perceptual losses for real-time style transfer*, 2016 — a network that does it in one
+#   pass.
+# - Liu, Nocedal: *On the limited memory BFGS method*, 1989.
