@@ -40,10 +40,14 @@ def test_the_discriminators_grid_of_scores(strides, size):
     assert model.output_shape == (None, size, size, 1)
 
 
-def test_a_new_attention_generator_starts_near_the_identity():
-    picture = random_pictures(1, 32, 32, 3)
-    fake = models.unet_generator(32, filters=4, attention=True)(picture)
-    np.testing.assert_allclose(fake, picture / 2, atol=0.3)  # a mask near 1/2, painted colours near 0
+def test_attention_hands_back_what_its_mask_leaves_out():
+    picture, model = random_pictures(1, 32, 32, 3), models.unet_generator(32, filters=4, attention=True)
+    last = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.Conv2D)][-1]
+    kernel, bias = last.get_weights()
+    last.set_weights([0 * kernel, np.array([9, 9, -9, -99])])
+    np.testing.assert_array_equal(model(picture), picture)
+    last.set_weights([0 * kernel, np.array([9, 9, -9, 99])])
+    np.testing.assert_allclose(model(picture)[0, 5, 5], [1, 1, -1], atol=1e-6)
 
 
 @pytest.mark.parametrize("builder, multiple", [(models.unet_generator, 16), (models.resnet_generator, 4)])

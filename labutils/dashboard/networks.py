@@ -69,7 +69,7 @@ class FeatureMaps(widgets.VBox):
 
     def __init__(self, model, picture):
         layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
-        outputs = tf.keras.Model(model.inputs, [layer.output for layer in layers])(_batch(picture))
+        outputs = tf.keras.Model(model.inputs[0], [layer.output for layer in layers])(_batch(picture))
         self.maps = {
             f"{number}: {layer.name}": np.asarray(output)[0]
             for number, (layer, output) in enumerate(zip(layers, outputs, strict=True))
