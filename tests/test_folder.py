@@ -291,6 +291,17 @@ def test_refuse_broken_names_the_files(tmp_path):
         folder.refuse_broken(folder.files(tmp_path, "fur"))
 
 
+def test_a_thorough_look_finds_damage_inside(tmp_path):
+    a, _ = photographs(tmp_path, 2)
+    Image.fromarray(PHOTO).save(a / "inside.png")
+    content = bytearray((a / "inside.png").read_bytes())
+    content[len(content) // 2] ^= 1
+    (a / "inside.png").write_bytes(content)
+    folder.refuse_broken(folder.files(tmp_path, "fur"))
+    with pytest.raises(ValueError, match=r"Damaged pictures: 1(.|\n)*inside.png: is damaged"):
+        folder.refuse_broken(folder.files(tmp_path, "fur"), thorough=True)
+
+
 def test_npz_and_back(tmp_path):
     root = folder.prepare(photographs(tmp_path), tmp_path / "own", 24).root
     path = folder.to_npz(root, tmp_path / "own.npz", 24)
