@@ -291,7 +291,7 @@ assert all((a == b).numpy().all() for (a, _), (b, _) in zip(later.take(5), again
 #
 # `.cache()` keeps what came before it and hands it out again in the next epoch. That saves decoding. But put
 # *after* the random views, it keeps the views: the second epoch is the first one again, and the augmentation is
-# gone. One line in the wrong place, no error, and several public tutorials have it. Exercise 4 has a check for it; this
+# gone. One line in the wrong place, no error, and a widely read tutorial has it. Exercise 4 has a check for it; this
 # is what it says to the wrong order.
 
 # %%
