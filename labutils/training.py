@@ -167,6 +167,15 @@ class Run:
         if not self.running:
             self._apply_controls()
 
+    def sample(self):
+        """The first test pictures, translated both ways and back: ``{name: uint8 (n, height, width, 3)}``."""
+        ab, ba = self.gan.generator_ab, self.gan.generator_ba
+        real_a, real_b = self._tests
+        fake_b, fake_a = ab(real_a, training=False), ba(real_b, training=False)
+        pictures = {"real_a": real_a, "fake_b": fake_b, "cycled_a": ba(fake_b, training=False)}
+        pictures |= {"real_b": real_b, "fake_a": fake_a, "cycled_b": ab(fake_a, training=False)}
+        return {name: translate.to_uint8(images) for name, images in pictures.items()}
+
     # What the training thread does
 
     def _work(self):
@@ -225,18 +234,15 @@ class Run:
         if self.state == "building the graph":
             self.state = "training"
         if step % self.profile.sample_every == 0 or step == self.target:
-            self._sample()
+            self._keep_sample()
         if step % self.profile.checkpoint_every == 0:
             self._save()
         self._tell()
         self._go.wait()
         self.gan.stop_training = self._stop.is_set()
 
-    def _sample(self):
-        """Translate the fixed test pictures both ways and back; keep them as ``samples`` and as a PNG."""
-        real_a, real_b = self._tests
-        pictures = dict(zip(SAMPLE_ROWS, round_trips(self.gan, real_a, real_b), strict=True))
-        pictures = {name: translate.to_uint8(images) for name, images in pictures.items()}
+    def _keep_sample(self):
+        pictures = self.sample()
         sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
         place = self.directory / "samples" / f"step-{self.step:08d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -289,16 +295,6 @@ class Run:
         self._recorded = [event for event in self.events if event[0] >= self.step]
         self._apply_controls()
         self.target = max(self.step, int(self.controls["total_steps"].numpy()))
-
-
-SAMPLE_ROWS = ("real_a", "fake_b", "cycled_a", "real_b", "fake_a", "cycled_b")
-
-
-def round_trips(gan, real_a, real_b):
-    """Both directions and back, as in ``SAMPLE_ROWS``: six arrays (n, height, width, 3) in [-1, 1]."""
-    fake_b, fake_a = gan.generator_ab(real_a, training=False), gan.generator_ba(real_b, training=False)
-    cycled_a, cycled_b = gan.generator_ba(fake_b, training=False), gan.generator_ab(fake_a, training=False)
-    return real_a, fake_b, cycled_a, real_b, fake_a, cycled_b
 
 
 class _Worker(tf.keras.callbacks.Callback):

@@ -1,1 +1,75 @@
-"""Checks of lesson 4."""
+"""Checks of lesson 4, the translation."""
+
+import numpy as np
+
+from labutils.checks import Hint, close, exercise
+
+
+@exercise("4-to-picture")
+def to_picture(function):
+    answer = np.asarray(function(np.array([-1.0, 0.0, 1.0, 1.2, -1.1])))
+    if answer.dtype != np.uint8:
+        raise Hint(f"A picture is uint8, yours is {answer.dtype}.")
+    if answer.shape == (5,) and answer[0] != 0 and answer[2] in (255, 127, 128):
+        raise Hint("-1 must become 0: shift before you scale.")
+    if answer.shape == (5,) and (answer[3] != 255 or answer[4] != 0) and answer[2] == 255:
+        raise Hint("Values a little outside [-1, 1] wrap around in uint8: clip before you convert.")
+    close(answer[[0, 2, 3, 4]], [0, 255, 255, 0], "-1, 1, 1.2 and -1.1", "(values + 1) / 2 is in [0, 1].")
+    if answer[1] not in (127, 128):
+        raise Hint(f"0 is the middle grey, 127 or 128; yours is {answer[1]}.")
+
+
+@exercise("4-masked-psnr")
+def masked_psnr(function):
+    random = np.random.default_rng(0)
+    image, truth = random.random((2, 8, 8, 3))
+    mask = np.zeros((8, 8))
+    mask[2:5, 3:7] = 1
+    square = (image - truth) ** 2
+
+    def decibel(error):
+        return -10 * np.log10(error)
+
+    mistakes = {
+        decibel(square.mean()): "The whole picture was counted: weight the squared error by the mask.",
+        decibel(
+            (square * mask[..., None]).mean()
+        ): "Divide by the number of values inside the mask, not by all of them.",
+        decibel(
+            (square * mask[..., None]).sum() / mask.sum()
+        ): "Each pixel has three values: divide by 3 · mask.sum().",
+        -decibel((square * mask[..., None]).sum() / (3 * mask.sum())): "The sign: a small error is a high PSNR.",
+    }
+    answer = float(function(image, truth, mask))
+    for value, hint in mistakes.items():
+        if abs(answer - value) < 1e-6:
+            raise Hint(hint)
+    close(answer, metric(image, truth, mask), "the PSNR inside the mask", "-10 · log10 of the mean squared error.")
+
+
+def metric(image, truth, mask):
+    from labutils.metrics import psnr
+
+    return psnr(image, truth, mask)
+
+
+@exercise("4-nearest")
+def nearest(function):
+    fake = np.zeros((2, 2, 3))
+    truths = [np.full((2, 2, 3), 0.5), np.full((2, 2, 3), -0.1), np.full((2, 2, 3), 0.2)]
+    answer = function(fake, truths)
+    if answer == 0:
+        raise Hint("That is the farthest of the three, or no answer yet: take the smallest error.")
+    if answer == 2:
+        raise Hint("Differences of both signs must not cancel, and darker is not nearer: square them first.")
+    if answer != 1:
+        raise Hint(f"Return the index of the nearest, a whole number from 0 to 2, not {answer!r}.")
+
+
+@exercise("4-pad")
+def pad(function):
+    if function(64, 4) == 16:
+        raise Hint("64 rows can be halved four times already: nothing is to be added.")
+    if function(100, 4) == 4:
+        raise Hint("4 rows are too many for a multiple of 16. How many are missing to the *next* multiple?")
+    close([function(64, 4), function(100, 4), function(1, 3)], [0, 12, 7], "the rows for (64, 4), (100, 4) and (1, 3)")

@@ -1,0 +1,79 @@
+# The course's commands: `make help` lists them. Each does all of its own set-up; a second call starts at once.
+PYTHON ?= python3.11
+VENV := .venv
+CURRENT := .venv-current
+PYTEST_OPTIONS ?= -q -n 2 --dist loadfile
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help lab setup lint test test-current notebooks mutants pretrained bench lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+lab: setup ## open JupyterLab on lesson 1
+	$(VENV)/bin/jupyter lab notebooks/01_dataset.ipynb
+
+setup: $(VENV)/.done ## install the pinned environment (GPU=1: with TensorFlow's CUDA libraries)
+ifdef GPU
+	$(VENV)/bin/pip install 'tensorflow[and-cuda]==2.15.1'
+endif
+
+$(VENV)/.done: requirements.lock pyproject.toml notebooks/jupyterlab-settings.json
+	$(call install,$(VENV),requirements.lock)
+
+$(CURRENT)/.done: requirements-current.lock pyproject.toml notebooks/jupyterlab-settings.json
+	$(call install,$(CURRENT),requirements-current.lock)
+
+define install
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --require-hashes -r $(2)
+	$(1)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	mkdir -p $(1)/share/jupyter/lab/settings
+	cp notebooks/jupyterlab-settings.json $(1)/share/jupyter/lab/settings/overrides.json
+	touch $@
+endef
+
+lint: setup ## style of code and notebooks; are the notebooks what their sources say?
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python notebooks/generate.py --check
+
+test: lint ## every test: lint, lessons (students' and solved), unit tests
+	$(call run_tests,$(VENV))
+
+test-current: $(CURRENT)/.done ## the same tests on current TensorFlow, without tensorflow-addons
+	$(call run_tests,$(CURRENT))
+
+define run_tests
+	rm -rf runs/*-smoke
+	LAB_PROFILE=smoke $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/*.ipynb
+	LAB_PROFILE=smoke LAB_STRICT=1 $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/solutions
+	$(1)/bin/python -m pytest $(PYTEST_OPTIONS) tests
+endef
+
+notebooks: setup ## make the notebooks again from notebooks/sources
+	$(VENV)/bin/python notebooks/generate.py
+
+mutants: setup ## break the helpers in ways a test and a lesson must both notice, one at a time, in a copy
+	$(VENV)/bin/python tests/mutants.py
+
+pretrained: setup ## train the shipped 64 px generators again
+	$(VENV)/bin/python benchmarks/pretrained.py
+
+bench: setup ## speed and memory, measured side by side
+	$(VENV)/bin/python benchmarks/pipeline.py
+	$(VENV)/bin/python benchmarks/style.py
+
+lock: ## resolve the dependencies again (needs uv)
+	$(call compile,pinned,requirements.lock)
+	$(call compile,current,requirements-current.lock)
+
+define compile
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --extra $(1) --extra test -o $(2)
+endef
+
+clean: ## remove environments, runs and caches; data/ is kept
+	rm -rf $(VENV) $(CURRENT) runs build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
