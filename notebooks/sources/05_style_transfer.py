@@ -20,6 +20,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from matplotlib import colormaps
 from skimage import data
 
 from labutils import dashboard, features, imagenet, pictures, plots, profile, style
@@ -47,10 +48,11 @@ photo = pictures.resize(data.coffee(), lab.style_size)
 print("VGG19 takes it for:", imagenet.predict(photo) or "(its classifier is not in the cache)")
 maps = vgg(photo[None].astype("float32"))
 layers = ["block1_conv2", "block2_conv2", "block4_conv2"]
-rows = []
+rows, viridis = [], colormaps["viridis"]
 for name in layers:
-    strongest = np.argsort(-maps[name].numpy().mean((0, 1, 2)))[:4]
-    rows.append([photo] + [maps[name][0, :, :, k] / tf.reduce_max(maps[name][..., k]) for k in strongest])
+    stack = maps[name][0].numpy()
+    strongest = np.argsort(-stack.mean((0, 1)))[:4]
+    rows.append([photo] + [viridis(stack[..., k] / stack[..., k].max())[..., :3] for k in strongest])
 plots.grid(rows, layers, alt="a cup of coffee, and its four strongest feature maps in three layers", scale=1.7)
 
 # %% [markdown]

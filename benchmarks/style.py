@@ -1,0 +1,179 @@
+"""Speed of style transfer, as ratios measured in one run: the course's engine against other ways.
+
+python benchmarks/style.py                # about 15 minutes on two idle cores
+python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps: only to see that it works
+python benchmarks/style.py loop adam      # some of: loop, torch, adam, coarse
+"""
+
+import argparse
+import time
+
+import numpy as np
+import tensorflow as tf
+from skimage import data
+
+from labutils import features, pictures, style
+from labutils.datasets import styles
+
+
+def transfer(size, vgg):
+    photograph = pictures.resize(data.chelsea(), (size, size))
+    return style.StyleTransfer(photograph, styles.paint("brush_strokes", size), vgg)
+
+
+def seconds(ways, repeats=7):
+    """Median seconds of each of ``ways`` ({name: function}), measured in turns so that all meet the same machine."""
+    times = {name: [] for name in ways}
+    for way in ways.values():
+        way()  # builds graphs
+    for _ in range(repeats):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            times[name].append(time.perf_counter() - began)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def against_loop(scale):
+    """Against a step that looks at content, style and result in one batch, as a well-known example does."""
+    ours = transfer(int(256 * scale), features.vgg())
+    shape, layers = (1, *ours.shape, 3), list(ours.weights.layers)
+    content, painting = (tf.constant(p.reshape(shape)) for p in (ours.pictures[0], ours.pictures[1][0]))
+
+    @tf.function
+    def step(image):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            maps = ours.network(tf.concat([content, painting, image], 0))
+            here = maps[style.CONTENT_LAYER]
+            loss = style.content_loss(here[2:], here[:1])
+            for name in layers:
+                one, two = style.gram_matrix(maps[name][2:]), style.gram_matrix(maps[name][1:2])
+                loss += 10 * style.style_loss(one, two) / len(layers)
+            loss += 0.5 * style.total_variation(image)
+        return loss, tape.gradient(loss, image)
+
+    image = tf.constant(ours.pixels.reshape(shape))
+    np.testing.assert_allclose(step(image)[0], ours.losses()["total"], rtol=1e-3)
+    times = seconds({"ours": lambda: ours.evaluate(ours.pixels), "loop": lambda: step(image)[1].numpy()})
+    report("a loop that extracts all features each step", times["loop"], times["ours"], 2.5)
+
+
+def against_torch(scale):
+    """Against the same losses in plain PyTorch, VGG19 with the same random weights."""
+    try:
+        import torch
+    except ImportError:
+        print("plain PyTorch: not measured, torch is not installed (pip install torch==2.13.0).")
+        return
+    vgg = features.vgg("vgg19", "random")
+    ours = transfer(int(256 * scale), vgg)
+    weights = [vgg.get_layer(name).get_weights() for name in vgg.output_names_by_layer]
+    kernels = [torch.tensor(kernel.transpose(3, 2, 0, 1)).contiguous() for kernel, _ in weights]
+    mean = torch.tensor(features.MEAN_BGR).reshape(1, 3, 1, 1)
+
+    def look(image):
+        x, block, maps = image.flip(1) - mean, "1", {}
+        for name, kernel in zip(vgg.output_names_by_layer, kernels, strict=True):
+            if name[5] != block:
+                x, block = torch.nn.functional.max_pool2d(x, 2), name[5]
+            x = maps[name] = torch.relu(torch.nn.functional.conv2d(x, kernel, padding=1))
+            if wanted <= set(maps):
+                return maps
+
+    wanted = {style.CONTENT_LAYER, *ours.weights.layers}
+
+    def gram(maps):
+        flat = maps.flatten(2)[0]
+        return flat @ flat.T / flat.shape[1]
+
+    def tensor(picture):
+        return torch.tensor(picture.reshape(*ours.shape, 3).transpose(2, 0, 1)[None].copy())
+
+    with torch.no_grad():
+        goal = look(tensor(ours.pictures[0]))[style.CONTENT_LAYER]
+        grams = {name: gram(maps) for name, maps in look(tensor(ours.pictures[1][0])).items() if name in wanted}
+
+    def step():
+        image = tensor(ours.pixels).requires_grad_(True)
+        maps = look(image)
+        loss = ((maps[style.CONTENT_LAYER] - goal) ** 2).sum() / (goal**2).sum()
+        for name in ours.weights.layers:
+            difference = ((gram(maps[name]) - grams[name]) ** 2).sum()
+            loss = loss + 10 / len(ours.weights.layers) * difference / (grams[name] ** 2).sum()
+        down, right = image[:, :, 1:, :-1] - image[:, :, :-1, :-1], image[:, :, :-1, 1:] - image[:, :, :-1, :-1]
+        loss = loss + 0.5 * (down**2 + right**2).mean() / 255**2
+        loss.backward()
+        return loss.item()
+
+    np.testing.assert_allclose(step(), ours.losses()["total"], rtol=1e-2)
+    times = seconds({"ours": lambda: ours.evaluate(ours.pixels), "torch": step})
+    report(f"plain PyTorch {torch.__version__}, VGG19", times["torch"], times["ours"], 1.0)
+
+
+def until(run, goal, steps):
+    """Seconds until ``run`` reaches the loss ``goal``; infinite if it does not within ``steps``."""
+    began, reached = time.perf_counter(), []
+
+    def watch(step, image, losses):
+        if losses["total"] <= goal:
+            reached.append(time.perf_counter() - began)
+            raise StopIteration
+
+    run.run(steps, callback=watch)
+    return reached[0] if reached else float("inf")
+
+
+def against_adam(scale):
+    """L-BFGS to the loss that Adam, at the best of four rates, has after 300 steps."""
+    run, steps = transfer(int(128 * scale), features.vgg()), int(300 * scale)
+    run.losses()
+    ends = {}
+    for rate in (0.3, 1, 3, 10):
+        run.begin("content")
+        began = time.perf_counter()
+        run.run(steps, "adam", learning_rate=rate)
+        ends[rate] = run.losses()["total"], time.perf_counter() - began
+    rate = min(ends, key=lambda rate: ends[rate][0])
+    run.begin("content")
+    report(f"Adam at rate {rate}, {steps} steps", ends[rate][1], until(run, ends[rate][0], 3 * steps), 3.0)
+
+
+def against_straight(scale):
+    """Coarse to fine at 512 px, to the loss of 60 straight iterations."""
+    size, steps, vgg = int(512 * scale), max(8, int(60 * scale)), features.vgg()
+    straight = transfer(size, vgg)
+    straight.losses()
+    began = time.perf_counter()
+    straight.run(steps)
+    goal, straight_seconds = straight.losses()["total"], time.perf_counter() - began
+    began, (photograph, (painting,)) = time.perf_counter(), straight.pictures
+    start = style.coarse_to_fine(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg)
+    coarse = time.perf_counter() - began
+    straight.begin(pictures.resize(start, (size, size)))
+    fine = until(straight, goal, steps)
+    report(f"a straight run at {size} px, {steps} iterations", straight_seconds, coarse + fine, 2.0)
+
+
+def report(what, theirs, ours, wanted):
+    print(
+        f"{what}: {theirs:.2f} s, ours {ours:.2f} s: {theirs / ours:.2f} times as fast (wanted: {wanted})", flush=True
+    )
+
+
+ROWS = {"loop": against_loop, "torch": against_torch, "adam": against_adam, "coarse": against_straight}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is given")
+    parser.add_argument("--scale", type=float, default=1.0, help="of sizes and steps (default: %(default)s)")
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(ROWS)}")
+    for row in options.rows or ROWS:
+        ROWS[row](options.scale)
+
+
+if __name__ == "__main__":
+    main()
