@@ -15,7 +15,9 @@ import tensorflow as tf
 from labutils import cyclegan, metrics, models, profile, training, translate
 from labutils.datasets import public
 
-FAILURES = "Fruit cut by the border or in deep shade keep some of their old colour; other sizes than 20 to 35 px do worse."
+FAILURES = (
+    "Fruit cut by the border or in deep shade keep some of their old colour; other sizes than 20 to 35 px do worse."
+)
 
 
 def main():

@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from labutils import translate
-from labutils.datasets import pipeline
+from labutils.datasets import folder, pipeline
 
 
 class CheckpointError(Exception):
@@ -84,7 +84,8 @@ class Run:
         self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
         self._thread, self._error = None, None
         self._times = deque(maxlen=50)
-        pipeline.folders.files(self.root, "trainA"), pipeline.folders.files(self.root, "trainB")
+        for domain in ("trainA", "trainB"):
+            folder.files(self.root, domain)  # raises in words now, not in the thread later
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity())
         self._continue()
@@ -187,13 +188,20 @@ class Run:
                 data = pipeline.unpaired(
                     self.root, self.profile.size, self.profile.batch_size, self.seed, start_step=self.step
                 )
-                steps = self.target - self.step
-                self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
+                self._fit(data, self.target - self.step)
                 self._save()
             self.state = "finished" if self.step >= self.target else "stopped"
         except Exception as error:  # handed to the main thread by wait()
             self._error, self.state = error, "failed"
         self._tell()
+
+    def _fit(self, data, steps):
+        try:
+            self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
+        except tf.errors.InvalidArgumentError:
+            for domain in ("trainA", "trainB"):  # a picture that cannot be decoded? Then say which
+                folder.refuse_broken(folder.files(self.root, domain), thorough=True)
+            raise
 
     def _tell(self):
         for watcher in self.watchers:

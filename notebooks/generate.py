@@ -64,9 +64,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a notebook is out of date")
     arguments = parser.parse_args()
     stale = {
-        path: text
-        for path, text in derived().items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
+        path: text for path, text in derived().items() if not path.exists() or path.read_text(encoding="utf-8") != text
     }
     if arguments.check:
         for path in stale:

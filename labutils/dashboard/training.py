@@ -148,17 +148,18 @@ class TrainingPanel(widgets.VBox):
         if len(steps) < 2:
             return
         every = max(1, len(steps) // 1000)
-        lines = {}
+        curves = {}
         for name, keys in CURVES.items():
             values = [sum(pair) / 2 for pair in zip(*(history[key] for key in keys), strict=False)]
             count = min(len(steps), len(values))
-            lines[name] = (steps[:count:every], values[:count:every])
-        marks = [(step, f"{name} {value:g}") for step, name, value in self.run.events if name in SLIDERS]
-        figure = plots.curves(lines, marks=marks, smooth=max(1, len(steps) // every // 20), alt="loss curves")
+            curves[name] = (steps[:count:every], values[:count:every])
+        moves = [event for event in self.run.events if event[1] in SLIDERS]
+        marks = [(step, f"{name} {value:g}") for step, name, value in moves]
+        figure = plots.curves(curves, marks=marks, smooth=max(1, len(steps) // every // 20), alt="loss curves")
         self.curves.value = figure.png(dpi=80)
-        self.losses.value = "Latest losses: " + ", ".join(f"{name} {line[1][-1]:.3f}" for name, line in lines.items())
-        moves = "".join(f"<li>step {step}: {name} = {value:g}</li>" for step, name, value in self.run.events[-8:])
-        self.moves.value = f"Changes made while training:<ul>{moves}</ul>" if moves else ""
+        self.losses.value = "Latest losses: " + ", ".join(f"{name} {line[1][-1]:.3f}" for name, line in curves.items())
+        lines = "".join(f"<li>step {step}: {name} = {value:g}</li>" for step, name, value in moves[-8:])
+        self.moves.value = f"Changes made while training:<ul>{lines}</ul>" if lines else ""
 
 
 def sheet(pictures, scale=2):

@@ -106,7 +106,8 @@ generator_ab, generator_ba, discriminator_a, discriminator_b = networks()
 (batch,) = pipeline.unpaired(root, lab.size).take(1)
 
 # %% [markdown]
-# The generators' loss is a weighted sum over both directions. The weights are the paper's: 1, 10 and 5.
+# The generators' loss is a weighted sum over both directions. The weights are the paper's: 1, 10 and 5. A
+# discriminator's is the mean of its two errors: real pictures scored below 1, and fakes scored above 0.
 
 
 # %%
@@ -121,8 +122,10 @@ def generators_loss(real_a, real_b):
 
 def discriminators_loss(real_a, real_b):
     fake_b, fake_a = generator_ab(real_a), generator_ba(real_b)
-    loss_a = losses.discriminator(discriminator_a(real_a), discriminator_a(fake_a))
-    return loss_a + losses.discriminator(discriminator_b(real_b), discriminator_b(fake_b))
+    total = 0.0
+    for discriminator, real, fake in ((discriminator_a, real_a, fake_a), (discriminator_b, real_b, fake_b)):
+        total += (tf.reduce_mean((discriminator(real) - 1) ** 2) + tf.reduce_mean(discriminator(fake) ** 2)) / 2
+    return total
 
 
 # %% [markdown]
