@@ -260,7 +260,7 @@ class StyleTransfer:
                 if not np.array_equal(self.weights.values(), weights, equal_nan=True):
                     raise WeightsChanged
                 gradient, numbers = self.evaluate(tf.constant(variables * scale, tf.float32))
-                return float(numbers[0]), gradient.numpy().astype("float64") * scale
+                return self._named(numbers)["total"], gradient.numpy().astype("float64") * scale
 
             def accepted(variables):
                 report(variables * scale, numbers)
