@@ -1,0 +1,88 @@
+"""Lessons 3 and 4: right answers pass, and each likely mistake gets the hint that names it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labutils.checks import check
+
+MISSING = dict.fromkeys(["one orange for all", "nothing changes", "a blue wall"])
+
+
+def missing(*answers):
+    return dict(zip(MISSING, answers, strict=True))
+
+
+def pooled_psnr(image, truth, mask):
+    return -10 * np.log10(((image - truth) ** 2 * mask[..., None]).sum() / (3 * mask.sum()))
+
+
+RIGHT = {
+    "3-adversarial": lambda scores: tf.reduce_mean((scores - 1) ** 2),
+    "3-cycle": lambda real_b, ab, ba: tf.reduce_mean(tf.abs(real_b - ab(ba(real_b)))),
+    "3-missing": missing("cycle", "adversarial", "identity"),
+    "3-rate": lambda step: 2e-4 * min(1, max(0, (200 - step) / 100)),
+    "4-to-picture": lambda values: np.clip((values + 1) * 127.5, 0, 255).astype(np.uint8),
+    "4-masked-psnr": pooled_psnr,
+    "4-nearest": lambda fake, truths: int(np.argmin([((fake - t) ** 2).sum() for t in truths])),
+    "4-pad": lambda height, levels: -height % 2**levels,
+}
+
+WRONG = [
+    ("3-adversarial", lambda s: tf.reduce_mean(s**2), "discriminator's wishes"),
+    ("3-adversarial", lambda s: tf.reduce_mean(tf.abs(s - 1)), "without the square"),
+    ("3-adversarial", lambda s: tf.reduce_sum((s - 1) ** 2), "take the mean"),
+    ("3-adversarial", lambda s: (s - 1) ** 2, "shape"),
+    ("3-cycle", lambda b, ab, ba: tf.reduce_mean(tf.abs(b - ba(ab(b)))), "generator_ba first"),
+    ("3-cycle", lambda b, ab, ba: tf.reduce_mean(tf.abs(b - ba(b))), "all the way back"),
+    ("3-cycle", lambda b, ab, ba: tf.reduce_mean(tf.abs(b - ab(b))), "identity loss"),
+    ("3-cycle", lambda b, ab, ba: tf.reduce_mean((b - ab(ba(b))) ** 2), "mean square"),
+    ("3-missing", missing("?", "?", "?"), "not '\\?'"),
+    ("3-missing", missing("adversarial", "adversarial", "identity"), "not the adversarial loss"),
+    ("3-missing", missing("cycle", "adversarial", "cycle"), "blue wall"),
+    ("3-rate", lambda step: 2e-4 * (200 - step) / 100, "first 100 steps"),
+    ("3-rate", lambda step: 2e-4 * min(1, (200 - step) / 100), "negative"),
+    ("3-rate", lambda step: 2e-4 if step < 100 else max(0, 2e-4 * (1 - step / 200)), "starts at `constant`"),
+    ("4-to-picture", lambda v: np.clip((v + 1) * 127.5, 0, 255), "uint8"),
+    ("4-to-picture", lambda v: np.clip(v * 255, -255, 255).astype(np.int64).astype(np.uint8), "shift before"),
+    ("4-to-picture", lambda v: ((v + 1) * 127.5).astype(np.int64).astype(np.uint8), "wrap around"),
+    ("4-masked-psnr", lambda i, t, m: -10 * np.log10(((i - t) ** 2).mean()), "whole picture"),
+    (
+        "4-masked-psnr",
+        lambda i, t, m: -10 * np.log10(((i - t) ** 2 * m[..., None]).mean()),
+        "inside the mask, not by all",
+    ),
+    ("4-masked-psnr", lambda i, t, m: -10 * np.log10(((i - t) ** 2 * m[..., None]).sum() / m.sum()), "three values"),
+    ("4-masked-psnr", lambda i, t, m: -pooled_psnr(i, t, m), "sign"),
+    ("4-nearest", lambda f, ts: int(np.argmax([((f - t) ** 2).sum() for t in ts])), "smallest error"),
+    ("4-nearest", lambda f, ts: int(np.argmax([(f - t).sum() * 0 + i for i, t in enumerate(ts)])), "square them"),
+    ("4-pad", lambda height, levels: 2**levels - height % 2**levels, "nothing is to be added"),
+    ("4-pad", lambda height, levels: height % 2**levels, "missing to the \\*next\\*"),
+]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_answer_is_right(name, capsys, monkeypatch):
+    monkeypatch.setenv("LAB_STRICT", "1")
+    check(name, RIGHT[name])
+    assert capsys.readouterr().out == f"{name}: right.\n"
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
+def test_a_wrong_answer_gets_the_hint_that_names_it(name, answer, hint, monkeypatch):
+    monkeypatch.setenv("LAB_STRICT", "1")
+    with pytest.raises(AssertionError, match=f"{name}: not yet.*{hint}"):
+        check(name, answer)
+
+
+def test_a_check_never_raises_for_a_student(capsys, monkeypatch):
+    monkeypatch.delenv("LAB_STRICT", raising=False)
+    check("3-adversarial", lambda scores: 1 / 0)
+    assert "Your code raised ZeroDivisionError" in capsys.readouterr().out
+    check("3-rate", None)
+    assert "not yet" in capsys.readouterr().out
+
+
+def test_an_unknown_exercise_is_the_authors_mistake_and_raises():
+    with pytest.raises(ValueError, match="'3-adversary'.*3-adversarial"):
+        check("3-adversary", None)
