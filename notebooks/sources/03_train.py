@@ -19,20 +19,27 @@
 # - start, steer, pause and stop a training that runs in the background;
 # - continue a run that was killed, and measure what it learned.
 #
-# **Before you start:** lessons 1 and 2. **Time:** 60 minutes, of which 4 train in the background.
+# **Before you start:** lessons 1 and 2. **Time:** 60 minutes, of which 4 or 5 train in the background.
+
+# %%
+from labutils import plots, profile
+from labutils.datasets import public
+
+lab = profile.load()
+root = public.ensure(lab)
+print(f"Profile {lab.name}: {lab.cost}.")
+
+# %% [markdown]
+# TensorFlow, and the helpers whose insides this lesson explains:
 
 # %%
 import numpy as np
 import tensorflow as tf
 
-from labutils import cyclegan, losses, metrics, models, plots, profile, training
+from labutils import cyclegan, losses, metrics, models, training
 from labutils.checks import check
 from labutils.dashboard import TrainingPanel
-from labutils.datasets import pipeline, public
-
-lab = profile.load()
-root = public.ensure(lab)
-print(f"Profile {lab.name}: {lab.cost}.")
+from labutils.datasets import pipeline
 
 # %% [markdown]
 # ## Who wants what
@@ -247,10 +254,11 @@ for direction, report in reports.items():
     )
 
 # %% [markdown]
-# At the class profile the apples become oranges by several decibels over copying, the oranges become apples by a
-# little less, and the background keeps 30 dB or more: a difference you have to look for. From orange to apple the
-# truth is the *nearest* of the three varieties, because an orange does not say which apple it was. The smoke
-# profile is far too short to learn anything. After a full run of the class profile, these must hold:
+# On a machine with two cores, 3,000 steps of the class profile (seed 1) gave 20.9 dB inside the fruit from apple to
+# orange, where copying has 15.1, and 18.8 dB from orange to apple, where copying has 17.2; the backgrounds kept 45 and
+# 54 dB, which is a difference you have to look for. From orange to apple the truth is the *nearest* of the three
+# varieties, because an orange does not say which apple it was. The smoke profile is far too short to learn anything.
+# After a full run of the class profile, these must hold:
 
 # %%
 if lab.name == "class" and not run.events and run.step == lab.steps:

@@ -19,7 +19,6 @@
 import time
 
 import numpy as np
-import tensorflow as tf
 from matplotlib import colormaps
 from skimage import data
 
@@ -68,6 +67,9 @@ plots.grid(rows, layers, alt="a cup of coffee, and its four strongest feature ma
 
 
 # %%
+import tensorflow as tf
+
+
 def content_loss(maps, target):
     return tf.reduce_sum((maps - target) ** 2) / tf.reduce_sum(target**2)
 
