@@ -158,7 +158,9 @@ print(f"generators {by_model[0]:.4f}, discriminators {by_model[1]:.4f}: equal")
 
 # %%
 pool = cyclegan.ImagePool(50, (1, 1, 1), seed=0)
-shown = [float(pool.query(tf.fill((1, 1, 1, 1), float(step)), tf.constant(step, tf.int64))) for step in range(400)]
+shown = []
+for step in range(400):
+    shown.append(pool.query(tf.fill((1, 1, 1, 1), float(step)), tf.constant(step, tf.int64)).numpy().item())
 age = np.arange(400) - np.array(shown)
 assert age[:50].max() == 0 and 0.4 < np.mean(age[50:] > 0) < 0.6
 plots.curves(
