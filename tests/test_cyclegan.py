@@ -65,10 +65,14 @@ def test_one_step_equals_the_plain_reference(make_gan, orchard_root, batch_size)
         logs = fused.train_step((real_a, real_b))
         total = reference_step(plain, real_a, real_b, lambda x: x, lambda x: x, optimizers)
         assert float(logs["generators"]) == pytest.approx(total, abs=1e-4)
-    # Adam's first steps are sign-like: where a gradient is all rounding, its sign is too, and the rate bounds the step
-    for ours, theirs in zip(weights(fused), weights(plain), strict=True):
-        different = np.abs(ours - theirs)
-        assert np.mean(different < 1e-5) > 0.99 and different.max() <= 4 * 2e-4 * 1.01
+    moments = [state[number][1] for state in optimizers for number in range(len(state) - 1)]
+    compared = 0
+    for ours, theirs, moment in zip(weights(fused), weights(plain), moments, strict=True):
+        # A bias in front of a normalisation has no gradient but rounding, which Adam blows up to full steps.
+        if np.sqrt(moment.max() / (1 - 0.999**2)) > 1e-4:  # rounding is near 1e-6, the others above 1e-2
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+            compared += 1
+    assert compared == len(moments) - 8  # there are eight such biases
 
 
 def test_with_plain_gradient_descent_every_weight_is_the_references(make_gan, orchard_root):

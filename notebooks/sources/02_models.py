@@ -25,7 +25,7 @@
 # - work out how many pixels one score of a discriminator sees;
 # - compare two networks fairly: parameters, arithmetic, memory, time and result.
 #
-# **You need** lesson 1 (pictures in [-1, 1], the orchard). **Time**: 60 minutes.
+# **Before you start:** lesson 1 (pictures in [-1, 1], the orchard). **Time:** 60 minutes.
 #
 # Every network below gets the same picture to work on: apples from the orchard, scaled to [-1, 1], as a batch of one.
 

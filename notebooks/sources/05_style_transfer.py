@@ -13,7 +13,7 @@
 # - say which normaliser a text uses, and why its weights do not fit another text
 # - say when style transfer is the right tool, and when a CycleGAN is
 #
-# **Prerequisites**: lesson 2 for convolutions. Nothing of the other lessons is loaded. **Time**: 75 minutes.
+# **Before you start:** lesson 2 for convolutions. Nothing of the other lessons is loaded. **Time:** 75 minutes.
 
 # %%
 import time
