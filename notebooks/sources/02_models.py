@@ -247,10 +247,15 @@ plots.grid([enlarged], column_titles=ways, scale=3.2, alt="A transposed convolut
 # ## Beyond the border
 #
 # A convolution near the border asks for pixels that are not there. Zero padding answers with zeros, which in our range
-# is mid-grey; reflection padding answers with a mirror image. We average over 7 × 7 pixels, three times, both ways.
-
+# is mid-grey; reflection padding answers with a mirror image, as `np.pad` does in that mode. We average over 7 × 7
+# pixels, three times, both ways.
 
 # %%
+square = np.arange(9.0).reshape(3, 3)
+mirrored = ReflectionPadding2D(2)(square[None, :, :, None])[0, :, :, 0]
+np.testing.assert_array_equal(mirrored, np.pad(square, 2, mode="reflect"))
+
+
 def blurred(images, padding):
     kernel = tf.ones((7, 7, 3, 1)) / 49
     for _ in range(3):
