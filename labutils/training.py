@@ -1,12 +1,9 @@
 """Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
 
-import hashlib
 import json
 import os
-import shutil
 import threading
 import time
-import warnings
 from collections import deque
 from pathlib import Path
 
@@ -15,11 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from labutils import translate
+from labutils.checkpoints import Checkpoints, write_aside
 from labutils.datasets import folder, pipeline
-
-
-class CheckpointError(Exception):
-    """A run's checkpoints cannot be read or written; the text says which and what to do."""
 
 
 class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -225,7 +219,9 @@ class Run:
         self._recorded = [event for event in self._recorded if event not in dropped]
         self.events = [event for event in self.events if event not in dropped]
         self.events += [(step, name, value) for name, value in pending.items()]
-        _write(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in self.events).encode())
+        write_aside(
+            self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in self.events).encode()
+        )
 
     def _after_step(self, logs):
         step = self.step
@@ -317,91 +313,3 @@ class _Worker(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.run._after_step(logs)
-
-
-class Checkpoints:
-    """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept."""
-
-    def __init__(self, place, tracked, identity, keep=2):
-        self.place, self.identity, self.keep = Path(place), json.loads(json.dumps(identity)), keep
-        self.state = tf.train.Checkpoint(**tracked)
-
-    def steps(self):
-        """The steps that have a checkpoint, oldest first."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.place.glob("step-*"))
-
-    def save(self, step, history):
-        """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
-        if self._whole(step):
-            return
-        aside, place = self.place / f".writing-{os.getpid()}", self._folder(step)
-        try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            self.state.write(str(aside / "state"))
-            np.savez(aside / "history.npz", **{name: np.asarray(values) for name, values in history.items()})
-            hashes = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
-            _write(aside / "card.json", json.dumps({"step": step, "files": hashes, **self.identity}).encode())
-            shutil.rmtree(place, ignore_errors=True)  # a damaged one of the same step
-            os.rename(aside, place)
-        except (OSError, tf.errors.OpError) as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(
-                f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
-                f"Earlier checkpoints are intact: {self.steps() or 'none'}. Is the disk full?"
-            ) from error
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self._folder(old))
-
-    def restore(self):
-        """Bring back the newest whole state and return its history; ``None`` if nothing was ever kept."""
-        for leftover in self.place.glob(".writing-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for step in reversed(self.steps()):
-            if not self._whole(step):
-                warnings.warn(
-                    f"The checkpoint of step {step} in {self.place} is damaged; trying an older one.", stacklevel=4
-                )
-                continue
-            self._refuse_other_run(step)
-            self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
-            with np.load(self._folder(step) / "history.npz") as history:
-                return {name: history[name].tolist() for name in history.files}
-        if self.steps():
-            raise CheckpointError(
-                f"None of the checkpoints in {self.place} is whole (steps {self.steps()}). To start afresh, choose "
-                "another directory or delete this one."
-            )
-        return None
-
-    def _whole(self, step):
-        """Whether every file of this step is, byte for byte, what was written."""
-        try:
-            card = json.loads((self._folder(step) / "card.json").read_text())
-            return all(_sha256(self._folder(step) / name) == sha256 for name, sha256 in card["files"].items())
-        except (OSError, ValueError, KeyError, AttributeError):
-            return False
-
-    def _refuse_other_run(self, step):
-        card = json.loads((self._folder(step) / "card.json").read_text())
-        for key, value in self.identity.items():
-            if card.get(key) != value:
-                raise ValueError(
-                    f"{self.place.parent} holds a run with other {key}: {card.get(key)} instead of {value}. Choose "
-                    "another directory for this run, or build it as that one was."
-                )
-
-    def _folder(self, step):
-        return self.place / f"step-{step:08d}"
-
-
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write(path, data):
-    """Write aside, then move into place: a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(data)
-    os.replace(aside, path)

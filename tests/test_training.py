@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import training
-from labutils.training import CheckpointError, LinearDecay, Run
+from labutils import checkpoints
+from labutils.checkpoints import CheckpointError
+from labutils.training import LinearDecay, Run
 
 
 def state(run):
@@ -330,11 +331,11 @@ def test_what_cannot_be_written_is_an_error_and_leaves_the_rest(finished, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training.os, "rename", full)
-    checkpoints = finished._checkpoints
+    monkeypatch.setattr(checkpoints.os, "rename", full)
+    kept = finished._checkpoints
     with pytest.raises(CheckpointError, match=r"step 99.*intact: \[9, 12\].*disk full"):
-        checkpoints.save(99, finished.history)
-    assert not list(checkpoints.place.glob(".writing*"))
+        kept.save(99, finished.history)
+    assert not list(kept.place.glob(".writing*"))
 
 
 def test_a_missing_dataset_is_said_before_anything_starts(make_gan, orchard_root, tiny, tmp_path):
