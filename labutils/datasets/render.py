@@ -101,8 +101,8 @@ def noise(values, x, y):
     i, j = top.astype(np.int32) % rows, left.astype(np.int32) % columns
     below, right, flat = (i + 1) % rows * columns, (j + 1) % columns, values.ravel()
     i = i * columns
-    upper = mix(flat[i + j], flat[i + right], u)
-    return mix(upper, mix(flat[below + j], flat[below + right], u), v)
+    upper = mix(flat.take(i + j), flat.take(i + right), u)
+    return mix(upper, mix(flat.take(below + j), flat.take(below + right), u), v)
 
 
 def octaves(values, x, y):
