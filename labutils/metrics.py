@@ -1,6 +1,6 @@
 """Measuring a translation: against the truth, where the dataset knows it.
 
-Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels, higher is better.
+Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels; higher is better for it and for SSIM.
 """
 
 import functools
@@ -30,42 +30,66 @@ def psnr(image, truth, mask=None):
     return float("inf") if error == 0 else float(-10 * np.log10(error))
 
 
-def ssim(image, truth):
-    """Structural similarity of two pictures (height, width, 3) in [0, 1]: 1 for equal ones (Wang et al. 2004)."""
-    return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
+def ssim_map(image, truth):
+    """Structural similarity around every pixel of two pictures (height, width, 3) in [0, 1]: (height, width)."""
+    image, truth = np.asarray(image, float), np.asarray(truth, float)
+    return structural_similarity(image, truth, channel_axis=-1, data_range=1.0, full=True)[1].mean(axis=-1)
 
 
-def report(generator, root, direction):
-    """Measure a generator on the held-out pairs of the rendered dataset in ``root``.
+def ssim(image, truth, mask=None):
+    """Structural similarity of pictures (..., height, width, 3) in [0, 1]: 1 for equal ones (Wang et al. 2004).
 
-    ``direction``: "ab" (A to B) or "ba". Returns a dict of decibels: ``fruit_psnr`` inside the mask, where the two
-    domains differ; ``background_psnr`` outside; ``copy_fruit_psnr`` for handing the picture back unchanged; ``gain``,
-    the first less the last; and the number of ``pictures``. From B to A the truth is, picture by picture, the nearest
-    of A's varieties. Errors are pooled over all pictures.
+    ``mask`` (..., height, width) weights the map of similarities, whose windows of 7 pixels look across its border.
+    Without a mask, two pictures (height, width, 3) are compared as scikit-image does, without the outer 3 pixels.
+    """
+    if mask is None:
+        return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
+    image, truth = (np.reshape(pictures, (-1, *np.shape(pictures)[-3:])) for pictures in (image, truth))
+    maps = np.stack([ssim_map(*pair) for pair in zip(image, truth, strict=True)])
+    return float(np.average(maps.reshape(np.shape(mask)), weights=mask))
+
+
+def report(generator, root, direction, limit=None):
+    """Measure a generator on the held-out pairs of the rendered dataset in ``root``, on the first ``limit`` if given.
+
+    ``direction``: "ab" (A to B) or "ba". Returns a dict: ``fruit_psnr`` inside the mask, where the two domains differ,
+    ``background_psnr`` outside, ``copy_fruit_psnr`` for handing the picture back unchanged, ``gain``, the first less
+    the last, all in dB; ``fruit_ssim`` and ``background_ssim``; and the number of ``pictures``. From B to A the truth
+    is, picture by picture, the nearest of A's varieties. Errors are pooled over all pictures.
 
     Raises ``ValueError`` if ``root`` has no truth: real photographs have none.
     """
-    real, truths, mask = test_pairs(str(root), direction)
-    fake = np.concatenate(
-        [np.asarray(generator(batch * 2 - 1, training=False)) for batch in np.array_split(real, -(-len(real) // 50))]
-    )
-    fake = np.clip(fake / 2 + 0.5, 0, 1)
-    fruit, copied = (
-        -10 * np.log10(np.min([squared_error(p, t, mask) for t in truths], axis=0).sum() / (3 * mask.sum()))
-        for p in (fake, real)
-    )
+    real, truths, mask = test_pairs(str(root), direction, limit)
+    fake = translated(generator, real)
+    truth, outside = nearest(fake, truths, mask), mask == 0
+    fruit, copied = psnr(fake, truth, mask), psnr(real, nearest(real, truths, mask), mask)
     return {
-        "fruit_psnr": float(fruit),
-        "background_psnr": psnr(fake, real, mask == 0),  # there both domains agree to the last bit
-        "copy_fruit_psnr": float(copied),
-        "gain": float(fruit - copied),
+        "fruit_psnr": fruit,
+        "background_psnr": psnr(fake, real, outside),  # there both domains agree to the last bit
+        "copy_fruit_psnr": copied,
+        "gain": fruit - copied,
+        "fruit_ssim": ssim(fake, truth, mask),
+        "background_ssim": ssim(fake, truth, outside),
         "pictures": len(real),
     }
 
 
+def translated(generator, real):
+    """What ``generator`` makes of the pictures ``real``, both (n, height, width, 3) in [0, 1], 50 at a time."""
+    batches = np.array_split(real, -(-len(real) // 50))
+    fake = np.concatenate([np.asarray(generator(batch * 2 - 1, training=False)) for batch in batches])
+    return np.clip(fake / 2 + 0.5, 0, 1)
+
+
+def nearest(pictures, truths, mask):
+    """Of several right answers, picture by picture the one with the least error inside ``mask``: (n, h, w, 3)."""
+    least = np.argmin([squared_error(pictures, truth, mask) for truth in truths], axis=0)
+    return np.stack([truths[choice][i] for i, choice in enumerate(least)])
+
+
 @functools.lru_cache(maxsize=4)
-def test_pairs(root, direction):
-    """The held-out pictures of a rendered dataset, and their truth.
+def test_pairs(root, direction, limit=None):
+    """The held-out pictures of a rendered dataset (the first ``limit``; ``None``: all), and their truth.
 
     Returns ``real`` (n, size, size, 3), ``truths`` (a list of such arrays: the one right answer for "ab", one for each
     variety for "ba") and ``mask`` (n, size, size), float32 in [0, 1].
@@ -80,7 +104,7 @@ def test_pairs(root, direction):
         )
     scenes = json.loads(record.read_text())
     domain = datasets.rendered(record.stem)
-    tests = [scene for file, scene in scenes["scenes"].items() if file.startswith("testA/")]
+    tests = [scene for file, scene in scenes["scenes"].items() if file.startswith("testA/")][:limit]
     pairs = [domain.render_pair(scene, scenes["size"]) for scene in tests]
     mask = np.stack([pair.mask for pair in pairs])
     a, b = np.stack([pair.a for pair in pairs]), np.stack([pair.b for pair in pairs])

@@ -32,6 +32,28 @@ def test_psnr_pools_the_masked_error_of_all_pictures():
     assert metrics.psnr(image, truth, mask) == pytest.approx(-10 * np.log10(0.25 / 4))
 
 
+def test_the_masked_ssim_is_scikit_images_map_inside_the_mask(pictures):
+    (images, truths), mask = pictures, np.zeros((3, 16, 16))
+    mask[0, 3:9, 5:12], mask[2] = 1, 0.5
+    maps = [
+        structural_similarity(*pair, channel_axis=-1, data_range=1, full=True)[1]
+        for pair in zip(*pictures, strict=True)
+    ]
+    expected = (np.mean(maps, axis=-1) * mask).sum() / mask.sum()
+    assert metrics.ssim(images, truths, mask) == pytest.approx(expected, abs=1e-6)
+    assert metrics.ssim(truths, truths, mask) == 1
+
+
+def test_a_limit_renders_no_more_than_it_needs(orchard_root, monkeypatch):
+    rendered, render_pair = [], orchard.render_pair
+    monkeypatch.setattr(orchard, "render_pair", lambda *scene: rendered.append(scene) or render_pair(*scene))
+    metrics.test_pairs.cache_clear()
+    few = metrics.report(lambda batch, training: batch, orchard_root, "ab", limit=2)
+    assert few["pictures"] == len(rendered) == 2
+    real, (truth,), mask = metrics.test_pairs(str(orchard_root), "ab", 2)
+    assert few["copy_fruit_psnr"] == pytest.approx(metrics.psnr(real, truth, mask))
+
+
 class Oracle:
     """A "generator" that looks the right answer up."""
 
@@ -49,12 +71,14 @@ def test_a_copy_gains_nothing_and_keeps_the_background(orchard_root):
         assert report["gain"] == pytest.approx(0, abs=1e-4)
         assert report["fruit_psnr"] == pytest.approx(report["copy_fruit_psnr"], abs=1e-4)
         assert report["background_psnr"] > 100 and report["pictures"] == 4
+        assert report["fruit_ssim"] < report["background_ssim"] < 1  # windows at the border see the wrong fruit
 
 
 def test_the_truth_scores_best(orchard_root):
     pairs = [orchard.render_pair(scene, 32) for scene in scenes_of(orchard_root)]
     perfect = metrics.report(Oracle(np.stack([pair.b for pair in pairs])), orchard_root, "ab")
     assert perfect["fruit_psnr"] > 100 and perfect["background_psnr"] > 100
+    assert perfect["fruit_ssim"] == pytest.approx(1) and perfect["background_ssim"] == pytest.approx(1)
 
 
 def test_any_one_variety_is_right_for_an_orange_and_a_mixture_is_not(orchard_root):
