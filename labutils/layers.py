@@ -123,3 +123,36 @@ class AttentionBlend(tf.keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
+
+
+@tf.keras.utils.register_keras_serializable("labutils")
+class Dropout(tf.keras.layers.Layer):
+    """In training, sets a share ``rate`` of the values to zero and enlarges the others by 1 / (1 - rate).
+
+    Which ones is a function of ``seed`` (two layers of one network want different ones) and of how often the layer was
+    called in training. That count is a weight, so a checkpoint holds it and a continued run draws what the unbroken
+    one would have; Keras' own ``Dropout`` does not. Shapes: any, out as in. ``rate``: from 0 up to, not including, 1,
+    otherwise ``ValueError``. Paper: Srivastava et al. 2014.
+    """
+
+    def __init__(self, rate, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"The rate of dropout must be from 0 up to, not including, 1, not {rate}.")
+        self.rate, self.seed = rate, seed
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(name="calls", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        calls = self.calls.assign_add(1)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed=[self.seed, calls])
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

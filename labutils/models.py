@@ -9,7 +9,7 @@ from functools import partial
 
 import tensorflow as tf
 
-from labutils.layers import AttentionBlend, InstanceNormalization, ReflectionPadding2D, SizeMultiple
+from labutils.layers import AttentionBlend, Dropout, InstanceNormalization, ReflectionPadding2D, SizeMultiple
 from labutils.presets import PRESETS
 
 __all__ = [
@@ -124,6 +124,7 @@ def unet_generator(
     attention=False,
     leaky=True,
     activation_first=False,
+    dropout=0.0,
 ):
     """A U-Net: halve the picture ``levels`` times, double it again, and hand each size's details across.
 
@@ -132,7 +133,9 @@ def unet_generator(
     ones as well. ``normalization``: "instance", "plain_instance" (without scale and shift), "batch", "none"
     or a layer class. ``upsampling``: "nearest" or "transpose". ``padding``: "zero" or "reflect".
     ``attention``: blend the result into the picture (``AttentionBlend``). ``leaky``: LeakyReLU, not ReLU, on
-    the way down. ``activation_first``: activate before normalising. Paper: Ronneberger et al. 2015.
+    the way down. ``activation_first``: activate before normalising. ``dropout``: the share of values dropped in
+    the first three levels on the way up, as in pix2pix (0.5 there; CycleGAN has none). Papers: Ronneberger et
+    al. 2015; Isola et al. 2017.
     """
     spec = _spec("unet_generator", dict(locals()))
     picture, x = _input(image_size, 2**levels)
@@ -143,6 +146,8 @@ def unet_generator(
     for level in reversed(range(levels - 1)):
         x = _upsample(x, filters * 2**level, kernel, upsampling, padding)
         x = _activate(x, normalization, activation_first=activation_first)
+        if dropout and level >= levels - 4:
+            x = Dropout(dropout, seed=level)(x)
         x = tf.keras.layers.Concatenate()([x, details[level]])
     x = tf.keras.layers.UpSampling2D()(x)
     return _finish(picture, _generator_output(picture, x, kernel, padding, attention), spec)
@@ -158,12 +163,14 @@ def resnet_generator(
     attention=False,
     skip="add",
     output_normalization=False,
+    dropout=0.0,
 ):
     """The paper's generator: halve twice, ``blocks`` blocks that each *add* a correction, double twice.
 
     Arguments as for ``unet_generator``; height and width must be multiples of 4. ``skip``: "add", or
     "concatenate", by which every block makes the picture ``4 * filters`` channels deeper.
-    ``output_normalization``: normalise once more before the final tanh. Papers: Johnson et al. 2016; Zhu et
+    ``output_normalization``: normalise once more before the final tanh. ``dropout``: the share of values dropped
+    between a block's two convolutions, as in pix2pix. Papers: Johnson et al. 2016; Zhu et
     al. 2017, appendix.
     """
     spec = _spec("resnet_generator", dict(locals()))
@@ -172,8 +179,10 @@ def resnet_generator(
     x = _activate(_conv(x, filters, 7, padding=padding), normalization)
     for level in (1, 2):
         x = _activate(_conv(x, filters * 2**level, 3, 2), normalization)
-    for _ in range(blocks):
+    for block in range(blocks):
         y = _activate(_conv(x, filters * 4, 3, padding=padding), normalization)
+        if dropout:
+            y = Dropout(dropout, seed=block)(y)
         y = _normalize(_conv(y, filters * 4, 3, padding=padding), normalization)
         x = join()([x, y])
     for level in (1, 0):

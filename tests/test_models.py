@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from make_weights_fixture import DATA, NETWORKS
+from make_weights_fixture import COUNT, DATA, NETWORKS
 
 from labutils import models
+from labutils.layers import Dropout
 
 
 def conv(kernel, inputs, outputs):
@@ -192,6 +193,7 @@ def test_spec_holds_every_argument():
         "attention": True,
         "leaky": True,
         "activation_first": False,
+        "dropout": 0.0,
     }
 
 
@@ -240,6 +242,35 @@ def test_concatenating_blocks_grow_the_next_convolution():
     assert channels == {"add": [8, 8, 8, 8, 8, 8], "concatenate": [8, 8, 16, 8, 24, 8]}
 
 
+# --- dropout ---
+
+
+@pytest.mark.parametrize(
+    "spec, follows",
+    [
+        # the channels it sees; a U-Net's way up has 16, 8, 4, 2 here, and dropout at the first three
+        ({"kind": "unet_generator", "levels": 5}, [16, 8, 4]),
+        ({"kind": "unet_generator", "levels": 2}, [2]),
+        ({"kind": "resnet_generator", "blocks": 2}, [8, 8]),
+    ],
+)
+def test_where_dropout_sits(spec, follows):
+    model = models.build({**spec, "image_size": 32, "filters": 2, "dropout": 0.5})
+    drops = [layer for layer in model.layers if isinstance(layer, Dropout)]
+    assert [layer.input.shape[-1] for layer in drops] == follows
+    assert len({layer.seed for layer in drops}) == len(drops) and {layer.rate for layer in drops} == {0.5}
+    x = random_pictures(1, 32, 32, 3)
+    np.testing.assert_array_equal(model(x), model(x))
+    assert np.abs(model(x, training=True) - model(x, training=True)).max() > 0.01
+
+
+def test_a_spec_from_before_dropout_has_none():
+    spec = models.unet_generator(16, filters=4, levels=2).spec
+    without = {name: value for name, value in spec.items() if name != "dropout"}
+    model = models.build(without)
+    assert model.spec == spec and not any(isinstance(layer, Dropout) for layer in model.layers)
+
+
 # --- weight files ---
 
 
@@ -250,3 +281,5 @@ def test_weights_saved_in_either_environment_give_the_same_pictures(name, made_b
     network = models.build(NETWORKS[name])
     network.load_weights(DATA / f"{made_by}_{name}.weights.h5")
     assert np.abs(saved[name] - network(saved["input"]).numpy()).max() < 1e-4
+    counts = [int(w) for w in network.get_weights() if w.shape == ()]
+    assert counts == ([COUNT] if name == "dropout" else [])
