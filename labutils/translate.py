@@ -1,78 +1,24 @@
-"""Keep, load and apply generators.
+"""Translate pictures with a generator: one of any shape, a file, a folder (``python -m labutils.translate --help``)."""
 
-A generator travels as two files: ``NAME.weights.h5``, numbers only, and ``NAME.json``, its card, which says how to
-build the network that they fill. Neither runs code when it is read.
-"""
-
-import hashlib
-import json
+import argparse
 import os
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
 
-from labutils import models
+from labutils import tiles
 from labutils.datasets import folder
+from labutils.generators import WeightsError as WeightsError
+from labutils.generators import any_size as any_size
+from labutils.generators import find as find
+from labutils.generators import load_generator as load_generator
+from labutils.generators import save_generator as save_generator
+from labutils.generators import shipped as shipped
 
-ENDING = ".weights.h5"
-
-
-class WeightsError(ValueError):
-    """A weight file cannot be used; the text says which and why."""
-
-
-def _paths(path):
-    """The weight file and the card of ``path``, given with or without the ending."""
-    path = Path(path)
-    stem = path.name.removesuffix(ENDING).removesuffix(".json")
-    return path.with_name(stem + ENDING), path.with_name(stem + ".json")
-
-
-def save_generator(model, path, **card):
-    """Write ``path.weights.h5`` and ``path.json``; what else is to stand in the card comes as keywords (JSON values).
-
-    Each file is written aside and moved into place. Returns the path of the weights.
-    """
-    weights, text = _paths(path)
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    aside = weights.with_name(f".writing-{os.getpid()}-{weights.name}")
-    try:
-        model.save_weights(str(aside))
-        card = {"spec": model.spec, **card, "sha256": hashlib.sha256(aside.read_bytes()).hexdigest()}
-        os.replace(aside, weights)
-    finally:
-        aside.unlink(missing_ok=True)
-    aside = text.with_name(f".writing-{os.getpid()}-{text.name}")
-    aside.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, text)
-    return weights
-
-
-def load_generator(path):
-    """The generator kept at ``path`` (with or without the ending), ready to translate; its card is ``model.card``.
-
-    The card's ``spec`` builds the network, the file only fills in numbers, and its SHA-256 must be the card's.
-    Raises ``WeightsError`` (a ``ValueError``) that says what is wrong with the files.
-    """
-    weights, text = _paths(path)
-    for file in (weights, text):
-        if not file.is_file():
-            raise WeightsError(f"{file} does not exist: a generator is {weights.name} and {text.name} together.")
-    try:
-        card = json.loads(text.read_text(encoding="utf-8"))
-        spec, sha256 = card["spec"], card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{text} is no card of a generator ({error!r}).") from None
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != sha256:
-        raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
-    model = models.build(spec)
-    try:
-        model.load_weights(str(weights))
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from None
-    object.__setattr__(model, "card", card)
-    return model
+TILE = 512  # pixels; a side longer than this is translated in tiles
 
 
 def to_uint8(pictures):
@@ -80,56 +26,179 @@ def to_uint8(pictures):
     return np.clip(np.asarray(pictures) * 127.5 + 128, 0, 255).astype(np.uint8)
 
 
-def apply(generator, image):
+def apply(generator, image, tile=TILE):
     """Translate one picture: uint8 (height, width, 3), any height and width, to uint8 of the same size.
 
     The picture is continued by reflection to the multiple of 4, 16 or so that the network can halve, and cropped back.
-    A generator built for one size is rebuilt for any size first. Raises ``ValueError`` for anything but such a picture.
+    If a side is longer than ``tile`` pixels it is translated in overlapping tiles, blended where each is right
+    (``tiling``); ``None``: always whole. Without normalisation the result is the same; instance normalisation
+    takes its statistics from each tile. A generator built for one size is rebuilt for any size first.
+    Raises ``ValueError`` for anything but such a picture.
     """
+    import tensorflow as tf
+
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape) < 1:
         raise ValueError(f"A picture is uint8 (height, width, 3); this is {image.dtype} {image.shape}.")
-    height, width = image.shape[:2]
-    factor = 2 ** generator.spec.get("levels", 2)
-    padded = np.pad(image, ((0, -height % factor), (0, -width % factor), (0, 0)), mode="symmetric")
-    fake = any_size(generator)(padded[None] / np.float32(127.5) - 1, training=False)
-    return to_uint8(fake[0, :height, :width])
+    network, (height, width) = any_size(generator), image.shape[:2]
+    factor = _factor(network)
+    # Reflection padding inside a ResNet needs two rows at a quarter of the size.
+    ends = [(0, max(-side % factor, 2 * factor - side)) for side in (height, width)]
+    picture = np.pad(image, (*ends, (0, 0)), mode="symmetric") / np.float32(127.5) - 1
+    if tile is None or max(height, width) <= tile:
+        fake = np.asarray(network(picture[None], training=False))[0]
+    else:
+        # As a graph it gives memory back as it goes along; one graph does for every size of tile.
+        anything = [tf.TensorSpec((1, None, None, 3))]
+        graph = tf.function(lambda part: network(part, training=False), input_signature=anything)
+        fake = tiles.apply(graph, picture, *tiling(network, tile))
+    return to_uint8(fake[:height, :width])
 
 
-def any_size(generator):
-    """The same generator for pictures of any size; itself if it already is."""
-    if generator.spec.get("image_size") is None:
-        return generator
-    wide = models.build({**generator.spec, "image_size": None})
-    wide.set_weights(generator.get_weights())
-    return wide
+def tiling(generator, tile=TILE):
+    """What ``tiles.apply`` needs: the tile's side, the margin that is not used, the multiple that starts lie on.
+
+    The margin is how far the network looks, so the tile grows to four margins, up to 1,024 pixels; a network that looks
+    further than 256 pixels is cut short there.
+    """
+    from labutils import models
+
+    factor = _factor(generator)
+    margin = models.receptive_field(generator) // 2 + 2 * factor
+    tile = max(tile, min(4 * margin, 1024), 4 * factor)
+    tile += -tile % factor
+    return tile, min(margin, tile // 4), factor
 
 
-def apply_file(generator, source, target):
+def _factor(generator):
+    """What height and width must be multiples of: a network halves its picture so many times."""
+    return 2 ** generator.spec.get("levels", 2)
+
+
+def settings(generator, tile=TILE, **more):
+    """What made a translation, as ``{name: text}`` for the picture file: the generator, its hash, the tile, ..."""
+    card = getattr(generator, "card", {})
+    known = {key: card[key] for key in ("direction", "data", "size", "steps", "sha256") if key in card}
+    made = {"generator": card.get("name", generator.name), **known, "tile": tile or "whole", **more}
+    return {"software": "cyclegan-lab, labutils.translate", **{key: str(value) for key, value in made.items()}}
+
+
+def save_png(path, image, settings=None):
+    """Write ``image``, uint8 (height, width, 3), as a PNG whose text fields are ``settings``; returns the path.
+
+    Written aside and moved into place. ``PIL.Image.open(path).text`` reads the fields back.
+    """
+    path, fields = Path(path), PngImagePlugin.PngInfo()
+    for key, value in (settings or {}).items():
+        fields.add_text(key, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    try:
+        Image.fromarray(image).save(aside, format="PNG", pnginfo=fields)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def apply_file(generator, source, target, tile=TILE):
     """Translate the picture file ``source`` into the PNG file ``target``; returns uint8 (height, width, 3)."""
-    result = apply(generator, folder.read_image(source))
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".writing-{os.getpid()}-{target.name}")
-    Image.fromarray(result).save(aside, format="PNG")
-    os.replace(aside, target)
+    result = apply(generator, folder.read_image(source), tile)
+    save_png(target, result, settings(generator, tile, source=Path(source).name))
     return result
 
 
-def apply_folder(generator, source, target):
+def apply_folder(generator, source, target, tile=TILE, progress=False):
     """Translate every picture in the folder ``source`` into PNG files of the same names in ``target``.
 
     Returns ``(written, skipped)``: the paths written, and ``{path: reason}`` for files that are no pictures.
-    Raises ``ValueError`` if no file could be read.
+    Raises ``ValueError`` if there is no such folder, if no file could be read, or if both folders are the same.
     """
-    generator = any_size(generator)
-    written, skipped = [], {}
-    for path in sorted(p for p in Path(source).iterdir() if p.is_file() and not p.name.startswith(".")):
+    from tqdm import tqdm
+
+    source, target = Path(source), Path(target)
+    if not source.is_dir():
+        raise ValueError(f"There is no folder {str(source)!r}.")
+    if source.resolve() == target.resolve():
+        raise ValueError(f"Translations into {target} would replace the pictures there: choose another folder.")
+    generator, written, skipped = any_size(generator), [], {}
+    paths = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+    namesakes = Counter(path.stem for path in paths)
+    for path in tqdm(paths, "translating", unit=" pictures", disable=not progress):
+        name = path.stem if namesakes[path.stem] == 1 else path.name  # a.jpg and a.png
         try:
-            apply_file(generator, path, Path(target) / f"{path.stem}.png")
-            written.append(Path(target) / f"{path.stem}.png")
+            apply_file(generator, path, target / f"{name}.png", tile)
+            written.append(target / f"{name}.png")
         except folder.ImageError as error:
             skipped[path] = error.reason
     if not written:
         raise ValueError(f"{source} holds no picture that can be read. {len(skipped)} files were tried.")
     return written, skipped
+
+
+def contact_sheet(source, written, path, side=160, columns=3):
+    """One picture of all translations, each beside its original from the folder ``source``; returns its path.
+
+    ``written``: the files that ``apply_folder`` wrote. Every picture is fitted into ``side`` by ``side`` pixels.
+    """
+    columns = min(columns, len(written))
+    cell, row = 2 * side + 20, side + 30
+    page = Image.new("RGB", (columns * cell + 20, -(-len(written) // columns) * row + 20), "white")
+    draw = ImageDraw.Draw(page)
+    for number, target in enumerate(written):
+        left, top = 20 + number % columns * cell, 20 + number // columns * row
+        with Image.open(target) as fake:
+            name = fake.text["source"]
+            original = Image.fromarray(folder.read_image(Path(source) / name))
+            for shift, picture in ((0, original), (side, fake)):
+                page.paste(ImageOps.contain(picture, (side - 4, side - 4)), (left + shift, top))
+        draw.text((left, top + side), name[:40], fill="black", font_size=12)
+    return save_png(path, np.asarray(page))
+
+
+def parser():
+    main = argparse.ArgumentParser(
+        prog="python -m labutils.translate",
+        description="Translate every picture in a folder with a trained generator into PNG files of the same sizes.",
+        epilog=f"Shipped generators: {', '.join(shipped())}. Files that are no pictures are listed and left out. "
+        "Exit code: 0 done, 1 with the reason, 2 for a wrong command.",
+    )
+    main.add_argument("folder", metavar="FOLDER", type=Path, help="where the pictures are (JPEG, PNG, WebP, TIFF, ...)")
+    main.add_argument(
+        "--generator", metavar="NAME", required=True, help="a shipped one (below), or the path of NAME.weights.h5"
+    )
+    main.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the translations go")
+    main.add_argument(
+        "--contact-sheet",
+        "--sheet",
+        action="store_true",
+        help="also DIR/contact-sheet.png: originals beside translations",
+    )
+    main.add_argument(
+        "--tile", type=int, default=TILE, help="longer sides are translated in tiles of this many pixels (%(default)s)"
+    )
+    return main
+
+
+def main(argv=None):
+    """The exit code: 0, or 1 with the reason on standard error (2 for a wrong command, from argparse)."""
+    options = parser().parse_args(argv)
+    try:
+        generator = load_generator(find(options.generator))
+        written, skipped = apply_folder(generator, options.folder, options.out, options.tile, progress=True)
+        if options.contact_sheet:
+            print(contact_sheet(options.folder, written, options.out / "contact-sheet.png"))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; the pictures written so far are whole.", file=sys.stderr)
+        return 130
+    print(f"{len(written)} pictures written to {options.out}; {len(skipped)} files skipped")
+    for path, reason in skipped.items():
+        print(f"  {path.name}: {reason}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
