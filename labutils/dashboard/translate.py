@@ -1,0 +1,153 @@
+"""The panel of lesson 4: translate any picture, and wipe between before and after."""
+
+import html
+import re
+import threading
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+
+from labutils import translate
+from labutils.dashboard.style import _button, _jpeg, _read
+from labutils.datasets.reading import ImageError
+from labutils.profile import home
+
+WIDE = {"description_width": "130px"}
+SAMPLES = ("coffee", "astronaut", "chelsea")  # photographs that come with scikit-image
+
+
+class TranslatePanel(widgets.VBox):
+    """Choose or upload a picture, choose a generator, wipe between before and after, save.
+
+    ``generators``: ``{name: generator}``. ``pictures``: ``{name: uint8 (height, width, 3)}`` to choose from, by default
+    three photographs of scikit-image. ``folder``: where Save writes, by default ``runs/translated``. A thread
+    translates; it only sets values of widgets made here.
+
+    Example::
+
+        panel = TranslatePanel({"apples to oranges": generator_ab, "oranges to apples": generator_ba})
+        panel
+    """
+
+    def __init__(self, generators, pictures=None, folder=None):
+        self.generators = {name: translate.any_size(generator) for name, generator in generators.items()}
+        self.pictures = dict(pictures or _samples())
+        self.folder = Path(folder or home("runs", "translated"))
+        self.before = self.after = None
+        self._orders, self._lock, self._thread = 0, threading.Lock(), None
+        self.upload = widgets.FileUpload(accept="image/*", description="Own picture", layout={"width": "170px"})
+        self.picture = _choice("picture", self.pictures)
+        self.generator = _choice("generator", self.generators)
+        self.wipe = widgets.IntSlider(
+            50, 0, 100, description="wipe line at (%)", style=WIDE, layout={"width": "640px", "max_width": "100%"}
+        )
+        self.save = _button("Save", "download", "Write the translation as a PNG with its settings", self._save)
+        self.status, self.caption = widgets.HTML(), widgets.HTML()
+        self.image = widgets.Image(format="jpeg", layout={"max_width": "100%"})
+        super().__init__(
+            [
+                widgets.HBox([self.upload, self.picture, self.generator], layout={"flex_flow": "row wrap"}),
+                self.status,
+                self.wipe,
+                self.image,
+                self.caption,
+                self.save,
+            ]
+        )
+        self.upload.observe(lambda change: self._take(change["new"]), "value")
+        self.picture.observe(self._translate, "value")
+        self.generator.observe(self._translate, "value")
+        self.wipe.observe(lambda _: self._show(), "value")
+        self._translate()
+
+    def wait(self, timeout=None):
+        """Until the translation asked for last is there, for notebooks run without a person."""
+        self._thread.join(timeout)
+        return self
+
+    def _take(self, files):
+        """Add an uploaded picture to the choices, and choose it."""
+        if not files:
+            return
+        name = files[-1]["name"]
+        try:
+            self.pictures[name] = _read(files[-1]["content"])
+        except ImageError as error:
+            self.status.value = f"<b>{html.escape(name)} {html.escape(error.reason)}</b>"
+            return
+        self.picture.unobserve(self._translate, "value")  # new options choose the first one for a moment
+        self.picture.options, self.picture.value = tuple(self.pictures), name
+        self.picture.observe(self._translate, "value")
+        self._translate()
+
+    def _translate(self, _=None):
+        """Begin to translate what is chosen; what was begun before is dropped."""
+        self._orders += 1
+        self.before, self.after, self.save.disabled = self.pictures[self.picture.value], None, True
+        height, width = self.before.shape[:2]
+        self.status.value = html.escape(f"translating {self.picture.value}, {width} × {height} pixels …")
+        self._show()
+        self._thread = threading.Thread(target=self._work, args=(self._orders,), daemon=True)
+        self._thread.start()
+
+    def _work(self, order):
+        with self._lock:  # one translation at a time
+            before, generator = self.before, self.generator.value
+            if order != self._orders:
+                return
+            try:
+                after = translate.apply(self.generators[generator], before)
+            except Exception as error:  # the thread's errors would be seen by nobody
+                self.status.value = f"<b>Not translated: {html.escape(str(error)[:500])}</b>"
+                return
+            if order == self._orders:
+                self.after, self.save.disabled = after, False
+                self.status.value = html.escape(f"ready: {self.picture.value}, {self.generator.value}")
+                self._show()
+
+    def _show(self):
+        """The picture left of the line, its translation right of it, and the same in words."""
+        height, width = self.before.shape[:2]
+        if self.after is None:
+            self.image.value = _jpeg(self.before)
+            self.caption.value = html.escape(f"{self.picture.value}, {width} × {height} pixels, as it is")
+            return
+        self.image.value = _jpeg(wiped(self.before, self.after, self.wipe.value))
+        changed = np.abs(self.after.astype(int) - self.before).mean()
+        self.caption.value = html.escape(
+            f"Left {self.wipe.value} % of the width: {self.picture.value}; right {100 - self.wipe.value} %: "
+            f"{self.generator.value}. {width} × {height} pixels, changed by {changed:.1f} of 255 levels on average."
+        )
+
+    def _save(self, _):
+        name, generator = self.picture.value, self.generator.value
+        file = "-".join(re.sub(r"\W+", "-", part).strip("-") for part in (Path(name).stem, generator)) + ".png"
+        settings = translate.settings(self.generators[generator], source=name)
+        try:
+            path = translate.save_png(self.folder / file, self.after, settings)
+        except OSError as error:
+            self.status.value = f"<b>Not saved: {html.escape(str(error))}</b>"
+        else:
+            self.status.value = f"saved as {html.escape(path.name)} in {html.escape(path.parent.name)}/"
+
+
+def wiped(before, after, percent):
+    """``before`` left of ``percent`` % of the width, ``after`` right of it, a white line between: uint8 as both."""
+    width = before.shape[1]
+    line = round(width * percent / 100)
+    both = np.concatenate([before[:, :line], after[:, line:]], axis=1)
+    if 0 < line < width:
+        both[:, max(0, line - max(1, width // 400)) : line + max(1, width // 400)] = 255
+    return both
+
+
+def _choice(description, options):
+    layout = {"width": "330px", "max_width": "100%"}
+    return widgets.Dropdown(options=tuple(options), description=description, style=WIDE, layout=layout)
+
+
+def _samples():
+    import skimage.data
+
+    return {name: getattr(skimage.data, name)() for name in SAMPLES}

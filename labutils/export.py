@@ -1,0 +1,118 @@
+"""Generators for use without this course: as a SavedModel (servers, other languages) and for TFLite (telephones)."""
+
+import contextlib
+import os
+import shutil
+import statistics
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from labutils import generators
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an export came to. ``difference``: the largest from the Keras model on one picture, in [-1, 1]."""
+
+    path: Path
+    bytes: int
+    milliseconds: float  # a picture, the median of five
+    difference: float
+
+    def __str__(self):
+        return (
+            f"{self.path.name}: {self.bytes / 1e6:.2f} MB, {self.milliseconds:.0f} ms a picture, "
+            f"at most {self.difference:.1e} from the Keras model"
+        )
+
+
+def saved_model(generator, path, size=256):
+    """Write the folder ``path``, a SavedModel for pictures of any size; returns a ``Report`` for ``size`` pixels.
+
+    Its signature ``serving_default`` takes and returns float32 (batch, height, width, 3) in [-1, 1]; height and width
+    must be multiples of what the network halves to. Raises ``ValueError`` if ``path`` holds anything but a SavedModel.
+    """
+    path = Path(path)
+    if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
+        raise ValueError(f"{path} is something else than a SavedModel: choose another place, or delete it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _aside(path) as aside:
+        _save(generator, aside, (None, None, None, 3))
+        # Loaded from where it was just written, never from a place that others can write to first.
+        serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
+        report = _compare(
+            generator, path, aside, size, lambda picture: next(iter(serve(tf.constant(picture)).values()))
+        )
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(aside, path)
+    return report
+
+
+def tflite(generator, path, size):
+    """Write the file ``path`` for TFLite (LiteRT), for one picture of ``size`` by ``size``; returns a ``Report``.
+
+    It takes and returns float32 (1, size, size, 3) in [-1, 1] and needs only TFLite's own operations. Raises
+    ``ValueError`` for a ``size`` that the network does not take and ``RuntimeError`` where TensorFlow brings no
+    converter.
+    """
+    if not hasattr(tf, "lite") or not hasattr(tf.lite, "TFLiteConverter"):
+        raise RuntimeError(f"TensorFlow {tf.__version__} brings no TFLite converter; 2.15 does.")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _aside(path) as aside, _aside(path) as model:
+        _save(generator, model, (1, size, size, 3))
+        aside.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(model)).convert())
+        interpreter = tf.lite.Interpreter(str(aside))
+        interpreter.allocate_tensors()
+        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+        def run(picture):
+            interpreter.set_tensor(source["index"], picture)
+            interpreter.invoke()
+            return interpreter.get_tensor(target["index"])
+
+        report = _compare(generator, path, aside, size, run)
+        os.replace(aside, path)
+    return report
+
+
+def _save(generator, folder, shape):
+    """Write a SavedModel with one signature for pictures of ``shape``."""
+    module = tf.Module()
+    module.generator = generators.any_size(generator)
+    module.translate = tf.function(
+        lambda pictures: module.generator(pictures, training=False), input_signature=[tf.TensorSpec(shape)]
+    )
+    tf.saved_model.save(module, str(folder), signatures=module.translate)
+
+
+def _compare(generator, path, aside, size, run):
+    """The ``Report`` on what was written ``aside``, to be called ``path``; ``run`` translates one picture by it."""
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
+    expected = np.asarray(generators.any_size(generator)(picture, training=False))
+    difference = float(np.abs(np.asarray(run(picture)) - expected).max())
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        run(picture)
+        seconds.append(time.perf_counter() - started)
+    files = [aside] if aside.is_file() else [file for file in aside.rglob("*") if file.is_file()]
+    total = sum(file.stat().st_size for file in files)
+    return Report(path, total, 1000 * statistics.median(seconds), difference)
+
+
+@contextlib.contextmanager
+def _aside(path):
+    """A new name in the folder of ``path``; what is left there at the end is deleted."""
+    aside = path.with_name(f".writing-{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if aside.is_file():
+            aside.unlink()
