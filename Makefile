@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?= -q -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab setup lint test test-current notebooks mutants pretrained bench lock clean
+.PHONY: help lab setup lint test test-current notebooks mutants pretrained scores bench lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,9 +61,16 @@ mutants: setup ## break the helpers in ways a test and a lesson must both notice
 pretrained: setup ## train the shipped 64 px generators again
 	$(VENV)/bin/python benchmarks/pretrained.py
 
-bench: setup ## speed and memory, measured side by side
+scores: setup ## measure the shipped generators again, and compare with their cards
+	$(VENV)/bin/python benchmarks/scores.py --check
+
+bench: setup ## speed and memory, measured side by side (three hours); tables in benchmarks/README.md
 	$(VENV)/bin/python benchmarks/pipeline.py
 	$(VENV)/bin/python benchmarks/style.py
+	$(VENV)/bin/python benchmarks/step.py
+	$(VENV)/bin/python benchmarks/step.py --write
+	$(VENV)/bin/python benchmarks/time_to_quality.py
+	$(VENV)/bin/python benchmarks/time_to_quality.py --write
 
 lock: ## resolve the dependencies again (needs uv)
 	$(call compile,pinned,requirements.lock)

@@ -1,12 +1,15 @@
 """Scores against formulas, scikit-image, and translations whose score is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from labutils import metrics
-from labutils.datasets import orchard
+from labutils.datasets import folder, orchard
 
 
 @pytest.fixture
@@ -104,6 +107,107 @@ def test_photographs_have_no_truth(tmp_path):
         metrics.report(None, tmp_path, "ab")
     with pytest.raises(ValueError, match='"ab" or "ba"'):
         metrics.report(None, tmp_path, "a2b")
+
+
+def test_kid_is_a_direct_sum_over_pairs():
+    random = np.random.default_rng(0)
+    x, y = random.normal(0.3, 1, (7, 5)), random.normal(0, 1, (6, 5))
+
+    def direct(x, y):
+        def kernel(p, q):
+            return (sum(p[c] * q[c] for c in range(5)) / 5 + 1) ** 3
+
+        within = [
+            sum(kernel(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j) / (len(z) * (len(z) - 1))
+            for z in (x, y)
+        ]
+        return sum(within) - 2 * sum(kernel(p, q) for p in x for q in y) / (len(x) * len(y))
+
+    value, error = metrics.kid(x, y)
+    assert value == pytest.approx(direct(x, y), abs=1e-6)
+    left_out_x = [direct(np.delete(x, i, axis=0), y) for i in range(7)]
+    left_out_y = [direct(x, np.delete(y, i, axis=0)) for i in range(6)]
+    jackknife = 6 / 7 * np.sum((left_out_x - np.mean(left_out_x)) ** 2)
+    jackknife += 5 / 6 * np.sum((left_out_y - np.mean(left_out_y)) ** 2)
+    assert error == pytest.approx(np.sqrt(jackknife), abs=1e-6)
+
+
+def test_kid_of_one_distribution_is_zero_on_average_and_its_error_is_the_spread():
+    """For two distributions that differ, the jackknife's error is the standard deviation of repeated values."""
+    random = np.random.default_rng(1)
+    same = [metrics.kid(random.normal(size=(48, 8)), random.normal(size=(48, 8)))[0] for _ in range(200)]
+    assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(200) and min(same) < 0
+    apart = [metrics.kid(random.normal(size=(48, 8)), random.normal(0.5, 1, (48, 8))) for _ in range(200)]
+    values, errors = np.transpose(apart)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    with pytest.raises(ValueError, match="at least 3"):
+        metrics.kid(np.zeros((2, 4)), np.zeros((9, 4)))
+
+
+def test_features_are_vectors_of_one_length(pictures, monkeypatch):
+    features = metrics.features_of(pictures[0])
+    assert features.shape == (3, 512)
+    np.testing.assert_allclose((features**2).mean(axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match='"vgg16" or "inception"'):
+        metrics.features_of(pictures[0], "resnet")
+
+    def inception(include_top, weights, pooling):
+        assert (include_top, weights, pooling) == (False, "imagenet", "avg")
+        return lambda batch, training: batch[:, 0, :]  # the first of 299 rows stands for the features
+
+    monkeypatch.setattr(tf.keras.applications, "InceptionV3", inception)
+    rows = metrics.features_of(pictures[0], "inception")
+    assert rows.shape == (3, 299, 3) and rows.min() < -0.9 and rows.max() > 0.9
+    metrics._network.cache_clear()
+
+
+def test_colour_matching_gives_the_other_domains_colours(orchard_root):
+    def colours(part):
+        real = np.stack([folder.read_image(path) for path in folder.files(orchard_root, part)]) / 127.5 - 1
+        return real, real.mean(axis=(0, 1, 2)), real.std(axis=(0, 1, 2))
+
+    (real_a, _, _), (_, mean_b, deviation_b) = colours("trainA"), colours("trainB")
+    real_a = real_a.mean() + 0.2 * (real_a - real_a.mean())  # pale, so that nothing is clipped
+    matched = metrics.colour_matching(orchard_root, "ab")(real_a)
+    direct = (real_a - colours("trainA")[1]) / colours("trainA")[2] * deviation_b + mean_b
+    np.testing.assert_allclose(matched, direct, atol=1e-5)
+    assert metrics.report(metrics.colour_matching(orchard_root, "ba"), orchard_root, "ba")["pictures"] == 4
+
+
+def test_the_worst_of_each_measure_come_first(orchard_root):
+    real, (truth,), _ = metrics.test_pairs(str(orchard_root), "ab")
+    spoilt = truth.copy()
+    spoilt[2] = 1 - spoilt[2]  # fruit and background wrong
+    judge = SimpleNamespace(probability=lambda fake: np.array([0.9, 0.1, 0.8, 0.7]))
+
+    def back(batch, training):
+        return tf.constant(np.concatenate([real[:3], 1 - real[3:]]) * 2 - 1, tf.float32)
+
+    errors = metrics.errors(Oracle(spoilt), back, judge, orchard_root, "ab")
+    worst = metrics.worst(errors, count=2)
+    assert [worst[measure][0] for measure in ("fruit", "background", "classifier", "cycle")] == [2, 2, 1, 3]
+    assert errors["fruit"][0] < 0.01 and errors["cycle"][0] < 0.01
+    np.testing.assert_allclose(errors["classifier"], [0.1, 0.9, 0.2, 0.3])
+    assert errors["background"][2] > 20
+
+
+def test_the_classifier_learns_and_learns_the_same_again(tmp_path):
+    for folder_name, colour in (("trainA", 60), ("trainB", 160), ("testA", 60), ("testB", 160)):
+        (tmp_path / folder_name).mkdir()
+        for number in range(8):
+            noise = np.random.default_rng([colour, number, len(folder_name)]).integers(0, 60, (16, 16, 3))
+            Image.fromarray((colour + noise).astype(np.uint8)).save(tmp_path / folder_name / f"{number}.png")
+    first = metrics.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
+    assert first.accuracy(tmp_path) == 1
+    dark, bright = np.full((2, 16, 16, 3), 0.35), np.full((3, 16, 16, 3), 0.75)
+    assert first.accepts(dark, "a") == first.accepts(bright, "b") == 1
+    assert first.accepts(np.concatenate([dark, bright]), "b") == pytest.approx(3 / 5)
+    again = metrics.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
+    np.testing.assert_array_equal(first.probability(dark), again.probability(dark))
+    with pytest.raises(ValueError, match="in \\[0, 1\\]"):
+        first.probability(dark * 2 - 1)
+    with pytest.raises(ValueError, match='"a" or "b"'):
+        first.accepts(dark, "apples")
 
 
 def scenes_of(root):
