@@ -1,6 +1,11 @@
 """Generators travel as numbers and a card; pictures come back in their own size."""
 
 import json
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from labutils import models, translate
+from labutils.profile import home
 from labutils.translate import WeightsError
 
 
@@ -97,3 +103,163 @@ def test_a_folder_is_translated_and_what_is_no_picture_listed(generator, tmp_pat
     (source / "tall.jpg").unlink(), (source / "wide.png").unlink()
     with pytest.raises(ValueError, match="holds no picture"):
         translate.apply_folder(generator, source, tmp_path / "out")
+
+
+def disguised(kind, generator, tmp_path):
+    """The bytes of a file that is called ``.weights.h5`` and is something else."""
+    if kind == "pickle":
+        return pickle.dumps({"weights": [1, 2, 3]})
+    if kind == "npz with objects":
+        np.savez(tmp_path / "a.npz", np.array([{"a": 1}], dtype=object))
+        return (tmp_path / "a.npz").read_bytes()
+    path = tmp_path / ("a.keras" if kind == "keras" else "a.h5")
+    generator.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("pickle", "no HDF5 file of weights but a pickle"),
+        ("npz with objects", "no HDF5 file of weights but an archive"),
+        ("keras", "no HDF5 file of weights but an archive"),
+        ("whole model", "does not fit the network in its card"),
+    ],
+)
+def test_other_content_under_a_good_hash_is_refused(kind, reason, generator, kept, tmp_path):
+    kept.write_bytes(disguised(kind, generator, tmp_path))
+    hashed(kept)
+    with pytest.raises(WeightsError, match=reason):
+        translate.load_generator(kept)
+
+
+def hashed(kept):
+    """Make the card agree with the file, as whoever sends a file can."""
+    import hashlib
+
+    card = kept.with_name("apples.v1.json")
+    described = {**json.loads(card.read_text()), "sha256": hashlib.sha256(kept.read_bytes()).hexdigest()}
+    card.write_text(json.dumps(described))
+
+
+def test_a_larger_network_of_the_same_widths_is_refused(tmp_path):
+    spec = {"kind": "resnet_generator", "image_size": None, "filters": 2, "blocks": 2}
+    kept = translate.save_generator(models.build(spec), tmp_path / "apples.v1")
+    card = json.loads((tmp_path / "apples.v1.json").read_text())
+    card["spec"]["blocks"] = 1
+    (tmp_path / "apples.v1.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="another architecture.*only the file has"):
+        translate.load_generator(kept)
+
+
+def test_text_among_the_numbers_is_refused(kept):
+    import h5py
+
+    with h5py.File(kept, "a") as file:
+        file["layers/note"] = "os.system('...')"
+    hashed(kept)
+    with pytest.raises(WeightsError, match="layers/note holds object, not numbers"):
+        translate.load_generator(kept)
+
+
+def test_no_code_of_the_package_loads_whole_models_or_pickles():
+    calls = r"load_model|model_from_|pickle|allow_pickle=True|joblib|marshal|\beval\(|\bexec\(|saved_model\.load"
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted(home("labutils").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(calls, line)
+    ]
+    allowed = (
+        "a pickle, which can run code",
+        "saved_model.load(str(aside))",
+    )  # a message; what was written just before
+    assert [line for line in found if not any(text in line for text in allowed) and "pickle=False" not in line] == []
+    assert len(found) >= 3
+
+
+def test_names_are_paths_or_shipped_generators(kept, tmp_path, monkeypatch):
+    assert translate.find(kept) == kept and translate.find(tmp_path / "apples.v1") == tmp_path / "apples.v1"
+    monkeypatch.chdir(tmp_path)
+    assert translate.load_generator(translate.find("orchard64-ab")).card["name"] == "orchard64-ab"
+    with pytest.raises(WeightsError, match="no generator 'orchad64-ab'.*orchard64-ba.*Did you mean 'orchard64-ab'?"):
+        translate.find("orchad64-ab")
+
+
+def test_the_picture_file_says_what_made_it(kept, tmp_path):
+    generator = translate.load_generator(kept)
+    Image.new("RGB", (20, 50), "red").save(tmp_path / "täll.jpg")
+    result = translate.apply_file(generator, tmp_path / "täll.jpg", tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        said = picture.text
+        np.testing.assert_array_equal(np.asarray(picture), result)
+    assert said["generator"] == "apples.v1" and said["sha256"] == generator.card["sha256"]
+    assert said["tile"] == "512" and said["source"] == "täll.jpg" and said["data"] == "orchard"
+    assert not list(tmp_path.glob(".writing*"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    place = tmp_path / "photos"
+    place.mkdir()
+    for name, size in (("tall.jpg", (20, 50)), ("tall.png", (61, 17)), ("wide.png", (64, 33))):
+        Image.new("RGB", size, "red").save(place / name)
+    (place / "notes.txt").write_text("not a picture")
+    return place
+
+
+def test_namesakes_keep_apart_and_originals_are_safe(generator, photos, tmp_path):
+    written, _ = translate.apply_folder(generator, photos, tmp_path / "out")
+    assert [path.name for path in written] == ["tall.jpg.png", "tall.png.png", "wide.png"]
+    with pytest.raises(ValueError, match="would replace the pictures"):
+        translate.apply_folder(generator, photos, tmp_path / "out" / ".." / "photos")
+    with pytest.raises(ValueError, match="There is no folder"):
+        translate.apply_folder(generator, tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_the_command_translates_a_folder_and_says_what_it_skipped(kept, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = [str(photos), "--generator", str(kept), "--out", str(out)]
+    assert translate.main([*command, "--contact-sheet"]) == 0
+    said = capsys.readouterr()
+    assert "3 pictures written" in said.out and "notes.txt: is no picture in a known format" in said.out
+    assert "translating" in said.err  # the progress bar
+    assert Image.open(out / "contact-sheet.png").size == (3 * 340 + 20, 190 + 20)
+    assert translate.main([str(photos), "--generator", "orchard46-ab", "--out", str(out)]) == 1
+    assert "Did you mean 'orchard64-ab'?" in capsys.readouterr().err
+    assert translate.main([str(tmp_path / "nowhere"), *command[1:]]) == 1
+    assert "There is no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        translate.main([str(photos)])
+    assert ended.value.code == 2
+
+
+def test_a_contact_sheet_shows_original_and_translation_side_by_side(photos, tmp_path):
+    target = translate.save_png(tmp_path / "a.png", np.full((20, 20, 3), (0, 0, 255), np.uint8), {"source": "wide.png"})
+    sheet = np.asarray(Image.open(translate.contact_sheet(photos, [target], tmp_path / "sheet.png", side=40)))
+    assert tuple(sheet[20 + 5, 20 + 5]) == (255, 0, 0) and tuple(sheet[20 + 5, 60 + 5]) == (0, 0, 255)
+
+
+PHOTOGRAPHS = """
+import resource, skimage.data
+from labutils import translate
+generator = translate.load_generator(translate.find("orchard64-ab"))
+for name in ("astronaut", "coffee", "chelsea", "retina"):
+    photograph = getattr(skimage.data, name)()
+    result = translate.apply(generator, photograph)
+    assert result.shape == photograph.shape and result.dtype == photograph.dtype, name
+    print(*result.shape)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+def test_photographs_keep_their_size_in_little_memory():
+    run = subprocess.run(
+        [sys.executable, "-c", PHOTOGRAPHS], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert run.returncode == 0, run.stderr
+    *shapes, kilobytes = run.stdout.split("\n")[:-1]
+    assert shapes == ["512 512 3", "400 600 3", "300 451 3", "1411 1411 3"]
+    assert int(kilobytes) < 1.5e6
