@@ -1,0 +1,86 @@
+"""The translation panel in JupyterLab in a headless browser: upload a photograph, wipe, save."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import test_browser
+from PIL import Image
+from test_browser import pytestmark as pytestmark
+from test_browser import wait_until
+
+from labutils.profile import home
+
+browser, lab = test_browser.browser, test_browser.lab  # the fixtures
+
+CODE = """
+from labutils import models
+from labutils.dashboard import TranslatePanel
+red = __import__("numpy").full((30, 50, 3), (255, 0, 0), "uint8")
+panel = TranslatePanel({"repainted": models.unet_generator(None, filters=2, levels=1)}, {"red": red}, "kept")
+panel
+"""
+
+
+@pytest.fixture(autouse=True)
+def lesson(tmp_path, monkeypatch):
+    """A notebook of one cell in the place of lesson 3."""
+    import nbformat
+
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.strip())])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(book, tmp_path / "panel.ipynb")
+    monkeypatch.setattr(test_browser, "LESSON", tmp_path / "panel.ipynb")
+    monkeypatch.setenv("PYTHONPATH", str(home()))
+
+
+def test_upload_wipe_and_save(lab, browser, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def text():
+        return browser.find_element(By.TAG_NAME, "body").text
+
+    def press(name):
+        browser.find_element(By.XPATH, f"//button[contains(., '{name}')][contains(@class, 'jupyter-button')]").click()
+
+    def shown():
+        """The picture the browser shows, whatever way it came."""
+        script = """
+            const image = document.querySelector("img.widget-image"), canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext("2d").drawImage(image, 0, 0);
+            return canvas.toDataURL("image/png");
+        """
+        data = base64.b64decode(browser.execute_script(script).split(",")[1])
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+    browser.get(lab)
+    wait_until(lambda: "Python 3 (ipykernel) | Idle" in text(), 300)
+    browser.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").send_keys(Keys.SHIFT, Keys.ENTER)
+    wait_until(lambda: "ready: red, repainted" in text(), 300)
+
+    Image.new("RGB", (60, 40), (0, 0, 200)).save(tmp_path / "sky.png")
+    # The widget's file dialogue is an element that is in no page: put it there, as a dialogue cannot be driven.
+    browser.execute_script("HTMLInputElement.prototype.click = function () { document.body.append(this); }")
+    press("Own picture")
+    browser.find_element(By.CSS_SELECTOR, "body > input[type=file]").send_keys(str(tmp_path / "sky.png"))
+    wait_until(lambda: "ready: sky.png, repainted" in text() and "60 × 40 pixels, changed by" in text(), 300)
+    wait_until(lambda: abs(shown()[20, 5] - (0, 0, 200)).max() < 12 and shown().shape == (40, 60, 3), 60)
+    right = shown()[5:35, 50:].mean((0, 1))
+    assert abs(right - (0, 0, 200)).max() > 30
+
+    handle = browser.find_element(By.CSS_SELECTOR, ".widget-slider .noUi-handle")
+    browser.execute_script("arguments[0].focus()", handle)
+    browser.switch_to.active_element.send_keys(Keys.HOME)
+    wait_until(lambda: "Left 0 % of the width: sky.png; right 100 %: repainted" in text(), 60)
+    wait_until(lambda: abs(shown()[5:35, :10].mean((0, 1)) - right).max() < 40, 60)
+    browser.switch_to.active_element.send_keys(Keys.END)
+    wait_until(lambda: abs(shown()[5:35, 50:].mean((0, 1)) - (0, 0, 200)).max() < 12, 60)
+
+    press("Save")
+    wait_until(lambda: "saved as sky-repainted.png in kept/" in text(), 60)
+    (kept,) = tmp_path.rglob("sky-repainted.png")
+    with Image.open(kept) as picture:
+        assert picture.size == (60, 40) and picture.text["source"] == "sky.png"
