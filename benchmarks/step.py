@@ -1,0 +1,207 @@
+"""Speed of one training step, as ratios measured in one run: the course's fused step against other ways.
+
+python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
+python benchmarks/step.py unet-64 matmul        # some rows; results are kept in runs/bench
+python benchmarks/step.py --write               # put the table of all kept rows into benchmarks/README.md
+python benchmarks/step.py --tiny                # 16 px, one repetition: only to see that it works
+"""
+
+import argparse
+import time
+
+import numpy as np
+import tables
+import textbook
+from tables import found
+
+from labutils import cyclegan, models
+
+
+class Row:
+    """One comparison: the networks of both sides, the other side's loop, and what ratio is wanted."""
+
+    def __init__(self, against, wanted, size, filters, blocks=None):
+        self.against, self.wanted, self.size, self.filters, self.blocks = against, wanted, size, filters, blocks
+
+    @property
+    def networks(self):
+        return f"ResNet-{self.blocks}-{self.filters}" if self.blocks else f"U-Net-{self.filters}"
+
+    def build(self, size):
+        """Both generators and both discriminators, the latter as wide as the former."""
+        generator = {"kind": "unet_generator"}
+        if self.blocks:
+            generator = {"kind": "resnet_generator", "blocks": self.blocks}
+        specs = [generator] * 2 + [{"kind": "patch_discriminator"}] * 2
+        return [models.build({**spec, "image_size": size, "filters": self.filters}) for spec in specs]
+
+
+ROWS = {
+    "unet-64": Row("combined", 4.0, 64, 32),
+    "unet-128": Row("combined", 2.2, 128, 32),
+    "resnet-64": Row("combined", 3.0, 64, 32, 6),
+    "resnet-128": Row("combined", 1.7, 128, 32, 6),
+    "composite-256": Row("composite", 1.5, 256, 64, 9),
+    "matmul": Row("matmul", 0.85, 256, 64, 9),
+    "torch-64": Row("torch", 1.3, 64, 32, 6),
+    "torch-128": Row("torch", 1.3, 128, 32, 6),
+    "torch-128-wide": Row("torch", 1.1, 128, 64, 9),
+    "torch-256": Row("torch", 1.3, 256, 64, 9),
+}
+WORDS = {
+    "combined": "combined model: `predict` ×2, `train_on_batch` ×5",
+    "composite": "two composite models, as in the end-to-end tutorial",
+    "torch": "PyTorch, the paper's recipe written plainly",
+    "matmul": "share of the float32 matrix-multiply rate",
+}
+
+
+def fused(networks, pictures):
+    """The course's way: ``fit``, for as many steps as asked."""
+    import tensorflow as tf
+
+    gan = cyclegan.CycleGAN(*networks)
+    gan.compile()
+    data = tf.data.Dataset.from_tensors(pictures).repeat()
+    return lambda steps: gan.fit(data, steps_per_epoch=steps, verbose=0)
+
+
+def repeated(step, pictures):
+    def run(steps):
+        for _ in range(steps):
+            step(*pictures)
+
+    return run
+
+
+def interleaved(ours, theirs, steps, repeats):
+    """Seconds a step of each, ``repeats`` times in turns, so that both meet the same machine; one warm-up."""
+    times = []
+    for turn in range(repeats + 1):
+        row = []
+        for run in (ours, theirs):
+            began = time.perf_counter()
+            run(steps if turn else 1)
+            row.append((time.perf_counter() - began) / steps)
+        times.append(row)
+    return np.array(times[1:])
+
+
+def convolution_flops(model):
+    """Floating-point operations of one pass of one picture: a list, convolution by convolution.
+
+    A multiplication and an addition for every weight at every place where it acts. Normalisation, activation and
+    the optimizer, under 1 % together, do not count: they are no matrix product.
+    """
+    import tensorflow as tf
+
+    counts = []
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.Conv2D):  # transposed ones too: there each *input* pixel meets all weights
+            transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
+            place = layer.input.shape if transposed else layer.output.shape
+            counts.append(2 * place[1] * place[2] * int(np.prod(layer.kernel.shape)))
+    return counts
+
+
+def step_flops(generator, discriminator):
+    """Operations that one step of batch 1 cannot do without.
+
+    A pass costs 1, its gradient for the weights 1, and its gradient for the layer's input 1, which the first layer
+    needs only where what came in was generated.
+
+    Each generator is passed three pictures (real, real of its own target, generated), with gradients for weights
+    every time. Each discriminator is passed the generated picture with gradients for its input alone, then a real
+    one and one from the pool with gradients for its weights.
+    """
+    generator, discriminator = convolution_flops(generator), convolution_flops(discriminator)
+    generators = 9 * sum(generator) - 2 * generator[0]
+    discriminators = 2 * sum(discriminator) + 6 * sum(discriminator) - 2 * discriminator[0]
+    return 2 * (generators + discriminators)
+
+
+def multiply(side):
+    """A product of two square matrices, and its operations."""
+    import tensorflow as tf
+
+    left, right = (tf.random.normal((side, side)) for _ in range(2))
+    return repeated(lambda: tf.matmul(left, right).numpy(), ()), 2 * side**3
+
+
+def measure(row, tiny):
+    """The result of a row: seconds a step of both sides, and the ratio with its extremes over the repetitions."""
+    import tensorflow as tf
+
+    size = 16 if tiny else row.size
+    heavy = row.size * row.filters > 128 * 32
+    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (10, 7)
+    random = np.random.default_rng(0)
+    pictures = tuple(random.uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
+    tf.keras.utils.set_random_seed(0)
+    networks = row.build(size)
+    ours = fused(networks, pictures)
+    if row.against == "matmul":
+        theirs, product = multiply(64 if tiny else 4096)
+    elif row.against == "torch":
+        theirs = repeated(textbook.torch_recipe(size, row.filters, row.blocks), pictures)
+    else:
+        loop = {"combined": textbook.CombinedModel, "composite": textbook.TwoCompositeModels}[row.against]
+        theirs = repeated(loop(row.build(size)).train_step, pictures)
+    times = interleaved(ours, theirs, steps, repeats)
+    ratios = times[:, 1] / times[:, 0]
+    if row.against == "matmul":
+        ratios *= step_flops(networks[0], networks[2]) / product
+    middle = np.median(times, axis=0)
+    return {
+        "ours": middle[0],
+        "theirs": middle[1],
+        "ratio": float(np.median(ratios)),
+        "least": float(ratios.min()),
+        "most": float(ratios.max()),
+        "repeats": repeats,
+        "machine": tables.machine(),
+    }
+
+
+def table():
+    """All rows measured so far, in Markdown, machine by machine."""
+    lines, machines = [], {}
+    for name, row in ROWS.items():
+        what = [WORDS[row.against], f"{row.networks}, {row.size} px"]
+        result = tables.kept(f"step-{name}")
+        if not result or "skipped" in result:
+            reason = f"skipped: {result['skipped']}" if result else "not measured yet"
+            lines.append([*what, "–", "–", reason, f"{row.wanted}"])
+            continue
+        number = machines.setdefault(result["machine"], len(machines) + 1)
+        extremes = f"{result['least']:.2f} to {result['most']:.2f}; {result['repeats']}×"
+        ratio = f"**{result['ratio']:.2f}** ({extremes}) [{number}]"
+        lines.append([*what, f"{result['theirs']:.3f}", f"{result['ours']:.3f}", ratio, f"{row.wanted}"])
+    header = ["against", "networks", "theirs, s", "ours, s", "ratio (least to most)", "wanted"]
+    notes = [f"[{number}] {machine}" for machine, number in machines.items()]
+    return "\n\n".join([tables.markdown(header, lines), *notes])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is given")
+    parser.add_argument("--tiny", action="store_true", help="16 px, one repetition, nothing kept")
+    parser.add_argument("--write", action="store_true", help="write the table; measure only the rows named")
+    options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(ROWS)}")
+    for name in options.rows or ([] if options.write else ROWS):
+        row = ROWS[name]
+        if row.against == "torch" and not found("torch"):
+            result = {"skipped": "torch is not installed (pip install torch==2.13.0)"}
+        else:
+            result = measure(row, options.tiny)
+        print(name, result.get("skipped") or f"{result['ratio']:.2f} (wanted: {row.wanted})", flush=True)
+        if not options.tiny and not ("skipped" in result and tables.kept(f"step-{name}")):
+            tables.keep(f"step-{name}", result)
+    if options.write:
+        tables.write("step", table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Results of benchmarks: kept as JSON in runs/bench, shown as tables, written into this folder's README.md."""
+
+import importlib.util
+import json
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
+from labutils import profile
+
+README = Path(__file__).with_name("README.md")
+
+
+def keep(name, result):
+    """Write ``result`` (a dict) to runs/bench/``name``.json."""
+    path = profile.home("runs", "bench", f"{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(result, indent=1))
+    os.replace(aside, path)
+
+
+def kept(name):
+    """What ``keep`` wrote under ``name``; None if nothing."""
+    path = profile.home("runs", "bench", f"{name}.json")
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def machine():
+    """The processor, how many cores this process may use, and the versions, in words."""
+    names = (
+        re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else []
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = [f"{package} {metadata.version(package)}" for package in ("tensorflow", "torch") if found(package)]
+    words = [
+        names[0] if names else platform.machine(),
+        f"{cores} cores",
+        f"Python {platform.python_version()}",
+        *versions,
+    ]
+    return ", ".join(words)
+
+
+def found(package):
+    return importlib.util.find_spec(package) is not None
+
+
+def markdown(header, rows):
+    """A table in Markdown of rows of text."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+
+
+def write(name, text):
+    """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of README.md.
+
+    Raises ``ValueError`` if they are not there.
+    """
+    page = README.read_text(encoding="utf-8")
+    between = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not between.search(page):
+        raise ValueError(f"{README.name} has no markers <!-- {name} --> and <!-- /{name} --> to write between.")
+    aside = README.with_suffix(".tmp")
+    aside.write_text(between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page), encoding="utf-8")
+    os.replace(aside, README)

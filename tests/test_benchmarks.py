@@ -1,0 +1,117 @@
+"""The loops that benchmarks measure against compute what the course's step computes, and train what they should."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labutils import models
+from labutils.datasets import pipeline
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+import step  # noqa: E402
+import tables  # noqa: E402
+import textbook  # noqa: E402
+import time_to_quality  # noqa: E402
+
+
+@pytest.fixture
+def networks(make_gan):
+    gan = make_gan()
+    return [gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b]
+
+
+@pytest.fixture(scope="module")
+def pictures(orchard_root):
+    return next(pipeline.unpaired(orchard_root, 32).as_numpy_iterator())
+
+
+@pytest.fixture
+def logs(make_gan, pictures):
+    """The losses of our step, from the same weights as ``networks``."""
+    gan = make_gan(pool_size=0)
+    gan.compile(tf.keras.optimizers.SGD(0.0), tf.keras.optimizers.SGD(0.0))
+    return {name: float(value) for name, value in gan.train_step(tuple(map(tf.constant, pictures))).items()}
+
+
+def moved(networks, train):
+    """Which of the networks ``train()`` changes, and what it returns."""
+    before = [network.get_weights() for network in networks]
+    answer = train()
+    same = [all(map(np.array_equal, old, network.get_weights())) for old, network in zip(before, networks, strict=True)]
+    return [not unchanged for unchanged in same], answer
+
+
+def test_the_combined_model_has_our_generators_loss_and_trains_all_four_networks(networks, logs, pictures):
+    loop = textbook.CombinedModel(networks)
+    which, losses = moved(networks, lambda: loop.train_generators(*pictures))
+    assert which == [True, True, False, False]
+    assert float(losses[0]) == pytest.approx(logs["generators"], rel=1e-5)
+    assert moved(networks, lambda: loop.train_discriminators(*pictures))[0] == [False, False, True, True]
+    assert moved(networks, lambda: loop.train_step(*pictures))[0] == [True] * 4
+
+
+def test_a_composite_model_has_our_losses_and_trains_its_own_generator(networks, logs, pictures):
+    loop = textbook.TwoCompositeModels(networks)
+    real_a, real_b = pictures
+    real, _ = loop._labels(real_a)
+    targets = [real, real_b, real_a, real_b]
+    which, losses = moved(networks, lambda: loop._train(loop.composite_ab, [real_a, real_b], targets))
+    assert which == [True, False, False, False]
+    expected = logs["adversarial_ab"] + 5 * logs["identity_b"] + 10 * (logs["cycle_a"] + logs["cycle_b"])
+    assert float(losses[0]) == pytest.approx(expected, rel=1e-5)
+    assert moved(networks, lambda: loop.train_step(*pictures))[0] == [True] * 4
+
+
+def test_pool_gives_back_what_it_kept():
+    pool = textbook.Pool(2)
+    answers = [pool.query(number) for number in range(100)]
+    assert answers[:2] == [0, 1] and 30 < sum(answer != number for number, answer in enumerate(answers)) < 70
+    assert len(pool.pictures) == 2 and set(answers[2:] + pool.pictures) == set(range(100))  # none is lost
+
+
+def test_operations_are_counted_by_hand():
+    # 8 px: 7×7 convolutions at 8 px, 3×3 at 4 and 2 px, transposed ones that meet each input pixel once
+    generator = models.resnet_generator(8, filters=2, blocks=0, padding="zero")
+    by_hand = [8 * 8 * 49 * 3 * 2, 4 * 4 * 9 * 2 * 4, 2 * 2 * 9 * 4 * 8, 2 * 2 * 9 * 8 * 4, 4 * 4 * 9 * 4 * 2]
+    by_hand += [8 * 8 * 49 * 2 * 3]
+    assert step.convolution_flops(generator) == [2 * count for count in by_hand]
+
+
+def test_pytorchs_recipe_runs(pictures):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.manual_seed(0)
+    run = textbook.torch_recipe(32, 4, 2)
+    assert np.isfinite([run(*pictures) for _ in range(2)]).all()
+
+
+def test_a_clock_stops_at_two_good_evaluations_running(monkeypatch):
+    gains = iter([0.0, 2.5, 1.0, 2.1, 2.2, 9.0])
+    monkeypatch.setattr(time_to_quality.metrics, "report", lambda *_: {"gain": next(gains)})
+    watch = time_to_quality.Watch("", cap=1e9)
+    assert next(number for number in range(1, 500) if watch.done(number, None)) == 4 * time_to_quality.EVERY
+    assert watch.reached == watch.points[-1][1]
+
+
+def test_a_table_goes_between_its_markers(tmp_path, monkeypatch):
+    page = tmp_path / "README.md"
+    page.write_text("# Speed\n<!-- step -->\nold\n<!-- /step -->\nend\n")
+    monkeypatch.setattr(tables, "README", page)
+    tables.write("step", r"| 1\2 |")
+    assert page.read_text() == "# Speed\n<!-- step -->\n| 1\\2 |\n<!-- /step -->\nend\n"
+    with pytest.raises(ValueError, match="quality"):
+        tables.write("quality", "")
+
+
+def test_tables_are_made_of_what_was_kept(monkeypatch):
+    row = {"ours": 0.1, "theirs": 0.5, "ratio": 5.0, "least": 4.0, "most": 6.0, "repeats": 7, "machine": "M"}
+    kept = {"step-unet-64": row, "step-torch-64": {"skipped": "no torch"}}
+    kept |= {f"quality-course-{seed}": {"seconds": 100.0, "cap": 1800, "machine": "M"} for seed in range(3)}
+    kept |= {f"quality-textbook-{seed}": {"seconds": None, "cap": 1800, "machine": "M"} for seed in range(3)}
+    monkeypatch.setattr(tables, "kept", kept.get)
+    text = step.table()
+    assert "**5.00** (4.00 to 6.00; 7×) [1]" in text and "skipped: no torch" in text and "not measured yet" in text
+    assert "at least 18.0 times" in time_to_quality.table(3)
