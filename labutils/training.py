@@ -1,7 +1,6 @@
 """Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
 
 import json
-import os
 import threading
 import time
 from collections import deque
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from labutils import translate
+from labutils import samples, translate
 from labutils.checkpoints import Checkpoints, write_aside
 from labutils.datasets import folder, pipeline
 
@@ -38,11 +36,12 @@ class Run:
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
     already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
-    ``checkpoints/`` (the newest two), ``samples/`` (PNG) and ``generators/`` (at most about ten pairs).
+    ``checkpoints/`` (the newest two), ``samples/`` (PNG, at most 200) and ``generators/`` (at most about ten pairs).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
     "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
-    without arguments, called after every step and every change of ``state``. Both run in the training thread.
+    without arguments, called after every step and every change of ``state``. Both run in the training thread; after a
+    ``set`` while nothing trains, watchers run in the caller's.
 
     Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to other networks.
 
@@ -74,13 +73,14 @@ class Run:
         self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"
         self.samples = None  # the newest (step, {name: uint8 pictures})
-        self._pending, self._recorded, self.replayed = {}, [], 0
+        self.pending, self._recorded = {}, []  # changes of controls: waiting for the next step; recorded for later
         self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
         self._thread, self._error = None, None
         self._times = deque(maxlen=50)
         for domain in ("trainA", "trainB"):
             folder.files(self.root, domain)  # raises in words now, not in the thread later
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
+        self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
         self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity())
         self._continue()
 
@@ -158,18 +158,14 @@ class Run:
         if not np.isfinite(value) or value < 0:
             raise ValueError(f"{name} must be a number from 0 up, not {value}.")
         with self._lock:
-            self._pending[name] = float(value)
+            self.pending[name] = float(value)
         if not self.running:
             self._apply_controls()
+            self._tell()
 
     def sample(self):
-        """The first test pictures, translated both ways and back: ``{name: uint8 (n, height, width, 3)}``."""
-        ab, ba = self.gan.generator_ab, self.gan.generator_ba
-        real_a, real_b = self._tests
-        fake_b, fake_a = ab(real_a, training=False), ba(real_b, training=False)
-        pictures = {"real_a": real_a, "fake_b": fake_b, "cycled_a": ba(fake_b, training=False)}
-        pictures |= {"real_b": real_b, "fake_a": fake_a, "cycled_b": ab(fake_a, training=False)}
-        return {name: translate.to_uint8(images) for name, images in pictures.items()}
+        """The first test pictures, both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
+        return samples.make(self.gan, *self._tests)
 
     # What the training thread does
 
@@ -204,11 +200,10 @@ class Run:
     def _apply_controls(self):
         """Give the controls the values waiting for them: recorded moves that fall due, then new ones."""
         with self._lock:
-            pending, self._pending = self._pending, {}
+            pending, self.pending = self.pending, {}
         step = self.step
         for _, name, value in [event for event in self._recorded if event[0] <= step]:
             self.controls[name].assign(value)
-            self.replayed += 1
         self._recorded = [event for event in self._recorded if event[0] > step]
         if not pending:
             return
@@ -247,11 +242,8 @@ class Run:
 
     def _keep_sample(self):
         pictures = self.sample()
-        sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
-        place = self.directory / "samples" / f"step-{self.step:08d}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(place.with_suffix(".tmp"), format="PNG")
-        os.replace(place.with_suffix(".tmp"), place)
+        pictures |= samples.judge(self.gan, pictures)
+        samples.keep(self.directory / "samples", self.step, pictures)
         self.samples = (self.step, pictures)
 
     def _save(self):

@@ -1,5 +1,6 @@
 """Lesson 3 as a student has it: JupyterLab in a headless browser, a slider moved while it trains."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -19,42 +21,28 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 
-LESSON = """
-from labutils import cyclegan, models, profile, training
-from labutils.dashboard import TrainingPanel
-from labutils.datasets import orchard
-lab = profile.load("smoke")
-root = orchard.write("orchard", train=6, test=4, size=32, progress=False)
-networks = [models.build({**s, "image_size": 32}) for s in [lab.generator] * 2 + [lab.discriminator] * 2]
-run = training.Run(cyclegan.CycleGAN(*networks), root, lab, "run")
-panel = TrainingPanel(run)
-panel.steps.value = 100_000
-panel
-"""
+LESSON = Path(__file__).parents[1] / "notebooks" / "03_train.ipynb"
+CELLS = json.loads(LESSON.read_text())["cells"]
+TO_PANEL = 1 + next(number for number, cell in enumerate(CELLS) if "TrainingPanel(run)" in "".join(cell["source"]))
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab on a notebook with a panel, on a free port of this machine."""
-    import nbformat
-
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LESSON.strip())])
-    book.cells.append(nbformat.v4.new_code_cell("print('cell two at step', 'some' if run.step else 'zero', run.state)"))
-    book.cells.append(nbformat.v4.new_code_cell("run.wait(60)\nprint('ended', run.running, run.events)"))
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    nbformat.write(book, tmp_path / "panel.ipynb")
+    """JupyterLab on a copy of lesson 3, on a free port of this machine; its data and runs are in ``tmp_path`` too."""
+    shutil.copy(LESSON, tmp_path / "lesson.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = tmp_path / "settings"
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(settings), "JUPYTER_DATA_DIR": str(settings)}
+    environment |= {"LAB_PROFILE": "smoke", "LAB_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=secret", f"--ServerApp.root_dir={tmp_path}"]
     with open(tmp_path / "server.log", "w") as log:
         server = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/api?token=secret"), 120)
-        yield f"http://127.0.0.1:{port}/lab/tree/panel.ipynb?token=secret"
+        yield f"http://127.0.0.1:{port}/lab/tree/lesson.ipynb?token=secret"
     finally:
         server.terminate()
         server.wait(30)
@@ -97,7 +85,7 @@ def browser(tmp_path):
     driver.quit()
 
 
-def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser):
+def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_path):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -105,34 +93,58 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser):
     def text():
         return browser.find_element(By.TAG_NAME, "body").text
 
-    def button(name):
-        return next(b for b in browser.find_elements(By.CSS_SELECTOR, "button.jupyter-button") if name in b.text)
+    def find(path):
+        element = browser.find_element(By.XPATH, path)
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        return element
+
+    def press(name):
+        find(f"//button[contains(@class, 'jupyter-button')][contains(., '{name}')]").click()
+
+    def handle(label):
+        slider = f"//div[contains(@class, 'widget-slider')][label[contains(., '{label}')]]"
+        return find(slider + "//div[contains(@class, 'noUi-handle')]")
+
+    def run_cells(count):
+        keys = ActionChains(browser)
+        for _ in range(count):
+            keys.key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT)
+        keys.perform()
+
+    def run_new_cell(code):
+        """Typed above the selected cell, as a student would, and run."""
+        find("//div[contains(@class, 'jp-Notebook')]//div[contains(@class, 'jp-mod-active')]").click()
+        ActionChains(browser).send_keys(Keys.ESCAPE).send_keys("a").send_keys(Keys.ENTER).send_keys(code).perform()
+        run_cells(1)
 
     def step():
         found = re.search(r"training: step (\d+)", text())
         return int(found.group(1)) if found else 0
 
-    def run_cell(number):
-        cell = browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")[number]
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", cell)
-        ActionChains(browser).click(cell).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
-
     browser.get(lab)
-    wait_until(lambda: "Python 3 (ipykernel) | Idle" in text(), 180)
-    run_cell(0)
-    wait_until(lambda: "ready: step 0" in text(), 300)
-    button("More steps").click()
-    wait_until(lambda: step() >= 2, 300)
+    wait_until(lambda: "Python 3 (ipykernel) | Idle" in text(), 300)
+    find("//div[contains(@class, 'jp-Notebook')]//h1").click()
+    run_cells(TO_PANEL)
+    wait_until(lambda: "finished: step 12 of 12" in text(), 600)
+    steps = find("//div[contains(@class, 'widget-text')][label[contains(., 'steps')]]//input")
+    steps.send_keys(Keys.CONTROL, "a")
+    steps.send_keys("100000", Keys.ENTER)
+    press("More steps")
+    wait_until(lambda: step() > 14, 300)
 
-    handle = browser.find_elements(By.CSS_SELECTOR, ".widget-slider .noUi-handle")[1]
-    browser.execute_script("arguments[0].focus()", handle)
-    browser.switch_to.active_element.send_keys(Keys.ARROW_LEFT)  # the cycle weight, one notch by keyboard
-    wait_until(lambda: "cycle = 9.5" in text(), 120)
+    ActionChains(browser).drag_and_drop_by_offset(handle("cycle weight"), -40, 0).perform()
+    moved = wait_until(lambda: re.search(r"step (\d+): cycle = (\d+\.?\d*)", text()), 300)
+    assert int(moved.group(1)) > 12 and float(moved.group(2)) < 10
+    handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # a notch of a tenth of a power of ten
+    wait_until(lambda: "learning_rate = 0.000251" in text() and "learning_rate 0.000251" in text(), 300)
+    wait_until(lambda: "cycle" in find("//img[contains(@title, 'Marks')]").get_attribute("title"), 300)
+    assert re.search(r"Measured at step \d+ on \d+ held-out pairs", text()) and "dark = called fake" in text()
 
-    run_cell(1)
-    wait_until(lambda: "cell two at step some training" in text(), 60)  # the kernel is free while it trains
+    run_new_cell("print('a cell at step', 'some' if run.step else 'zero', run.state)")
+    wait_until(lambda: "a cell at step some training" in text(), 300)  # the kernel is free while it trains
 
-    button("Stop").click()
-    wait_until(lambda: "stopped: step" in text(), 120)
-    run_cell(2)
-    wait_until(lambda: "ended False" in text(), 60)
+    press("Stop")
+    wait_until(lambda: "stopped: step" in text(), 300)
+    run_new_cell("print('ended', not run.running, run.wait(60))")
+    wait_until(lambda: "ended True None" in text() and "Python 3 (ipykernel) | Idle" in text(), 300)
+    assert list((tmp_path / "runs").glob("lesson3-smoke/samples/*.png"))

@@ -1,12 +1,19 @@
 """The panel without a browser: widgets are values and clicks."""
 
+import dataclasses
+import io
+import json
+import re
 import time
 
+import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
-from labutils.dashboard import TrainingPanel
-from labutils.dashboard.training import sheet
+from labutils import metrics, samples
+from labutils.dashboard import TrainingPanel, drawing
+from labutils.dashboard import training as dashboard
 from labutils.training import Run
 
 
@@ -15,7 +22,7 @@ def panel(make_gan, orchard_root, tiny, tmp_path):
     return TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come true"
@@ -25,7 +32,7 @@ def wait_for(condition, seconds=120):
 def test_start_trains_and_shows_it(panel):
     panel.start.click()
     assert panel.run.running
-    panel.run.wait(120)
+    panel.run.wait(600)
     assert panel.progress.value == panel.progress.max == 12
     assert panel.status.value == "finished: step 12 of 12"
     assert panel.samples.value[:3] == b"\xff\xd8\xff" and len(panel.samples.value) < 100_000
@@ -40,7 +47,7 @@ def test_a_slider_moved_during_training_changes_the_loss_at_the_next_step(panel)
     wait_for(lambda: run.state == "paused")
     panel.sliders["cycle"].value = 0
     panel.pause.click()
-    run.wait(120)
+    run.wait(600)
     h = {name: np.array(values) for name, values in run.history.items()}
     rest = h["generators"] - h["adversarial_ab"] - h["adversarial_ba"] - 5 * (h["identity_a"] + h["identity_b"])
     weight = rest / (h["cycle_a"] + h["cycle_b"])
@@ -52,7 +59,7 @@ def test_many_moves_the_last_one_wins(panel):
     panel.start.click()
     for value in np.linspace(0.5, 20, 40):
         panel.sliders["cycle"].value = value
-    panel.run.wait(120)
+    panel.run.wait(600)
     assert float(panel.run.gan.loss_weights.cycle) == 20 and panel.sliders["cycle"].value == 20
 
 
@@ -62,12 +69,12 @@ def test_pause_resume_stop_and_more_steps(panel):
     panel.start.click()
     wait_for(lambda: run.state == "paused")
     panel.stop.click()
-    run.wait(120)
+    run.wait(600)
     assert run.step <= 5 and panel.status.value.startswith("stopped: step")
     panel.steps.value = 2
     before = run.step
     panel.more.click()
-    run.wait(120)
+    run.wait(600)
     assert run.step == before + 2
 
 
@@ -76,28 +83,257 @@ def test_a_second_start_is_refused_in_words_on_the_panel(panel):
     panel.start.click()
     assert "already training" in panel.status.value
     panel.stop.click()
-    panel.run.wait(120)
+    panel.run.wait(600)
 
 
 def test_a_failure_is_shown(panel):
     panel.run.watchers.append(lambda: panel.run.step == 2 and panel.run.gan.loss_weights.cycle.assign(float("nan")))
     panel.start.click()
     with pytest.raises(FloatingPointError):
-        panel.run.wait(120)
+        panel.run.wait(600)
     assert "failed" in panel.status.value and "learning rate" in panel.status.value
 
 
-def test_every_control_says_what_it_is(panel):
+def test_every_control_says_what_it_is_and_is_reached_by_keyboard(panel):
     for slider in panel.sliders.values():
-        assert "(" in slider.description
+        assert re.search(r"\(.+\)", slider.description) and not slider.disabled and slider.tabbable is not False
+    assert list(panel.sliders) == ["adversarial", "cycle", "identity", "learning_rate"]
     for button in (panel.start, panel.pause, panel.stop, panel.more):
-        assert button.description and button.tooltip
+        assert button.description and button.tooltip and not button.disabled
+    assert "step" in panel.browser.description and "steps" in panel.steps.description
 
 
-def test_the_sheet_has_a_row_for_each_name():
-    import io
+# One training of 12 steps with samples at 4, 8 and 12, for the tests that only look
 
-    from PIL import Image
 
-    pictures = {name: np.zeros((3, 64, 64, 3), np.uint8) for name in ("real_a", "fake_b")}
-    assert Image.open(io.BytesIO(sheet(pictures))).size == (80 + 3 * 132, 2 * 132)
+@pytest.fixture(scope="module")
+def seen(orchard_root, tiny, tmp_path_factory):
+    """A finished panel, and the changes that a test may look for: the learning rate at step 6."""
+    import tensorflow as tf
+
+    from labutils import cyclegan, models
+
+    lab = dataclasses.replace(tiny, sample_every=4)
+    tf.keras.utils.set_random_seed(0)
+    specs = [{**spec, "image_size": 32} for spec in [tiny.generator] * 2 + [tiny.discriminator] * 2]
+    run = Run(
+        cyclegan.CycleGAN(*map(models.build, specs), pool_size=4),
+        orchard_root,
+        lab,
+        tmp_path_factory.mktemp("r") / "run",
+    )
+    panel = TrainingPanel(run)
+
+    def move():
+        if run.step == 6 and run.state == "training":
+            panel.sliders["learning_rate"].value = 1e-3
+
+    run.watchers.append(move)
+    panel.start.click()
+    run.wait(600)
+    return panel
+
+
+def test_a_sample_has_both_directions_and_what_should_be_left_alone(seen):
+    run = seen.run
+    step, pictures = run.samples
+    names = [f"{kind}_{d}" for d in "ab" for kind in ("real", "cycled", "same", "fake", "scores")]
+    assert step == 12 and sorted(pictures) == sorted(names)
+    real_a, real_b = run._tests
+    ab, ba = run.gan.generator_ab, run.gan.generator_ba
+    expected = {"same_a": ba(real_a), "same_b": ab(real_b), "fake_b": ab(real_a), "cycled_b": ab(ba(real_b))}
+    for name, value in expected.items():
+        assert np.abs(pictures[name] - (np.asarray(value) * 127.5 + 127.5)).max() <= 1, name
+
+
+def test_the_scores_are_what_the_discriminators_say_of_the_fakes(seen):
+    pictures = seen.run.samples[1]
+    judges = {
+        "scores_b": ("fake_b", seen.run.gan.discriminator_b),
+        "scores_a": ("fake_a", seen.run.gan.discriminator_a),
+    }
+    for name, (fake, judge) in judges.items():
+        scores = np.clip(judge(np.float32(pictures[fake] / 127.5 - 1)), 0, 1)
+        assert pictures[name].shape == (4, 32, 32, 3) and (pictures[name] == pictures[name][..., :1]).all()
+        np.testing.assert_allclose(pictures[name].mean() / 255, scores.mean(), atol=0.02)
+        side = 32 // scores.shape[1]
+        corners = pictures[name][:, ::31, ::31, 0] / 255  # upsampling leaves the corners as they are
+        assert side > 1 and np.abs(corners - scores[:, :: scores.shape[1] - 1, :: scores.shape[2] - 1, 0]).max() < 0.01
+
+
+def test_the_heat_map_is_viridis_over_the_picture():
+    white, black = np.full((2, 2, 3), 255, np.uint8), np.zeros((2, 2, 3), np.uint8)
+    dark, bright = drawing.heat_map(white, black), drawing.heat_map(white, white)
+    assert bright.mean() > dark.mean() + 30
+    viridis = np.array(matplotlib.colormaps["viridis"](1.0)[:3])
+    np.testing.assert_allclose(drawing.heat_map(black, white)[0, 0] / 255, 0.65 * viridis, atol=0.01)
+
+
+def test_the_sheet_is_small_has_every_picture_and_a_legend_in_words(seen, monkeypatch):
+    pictures = {
+        name: np.random.default_rng(0).integers(0, 255, (6, 256, 256, 3), np.uint8) for name in seen.run.samples[1]
+    }
+    assert len(drawing.sheet(pictures)) < 100_000  # noise, the worst there is
+    page = Image.open(io.BytesIO(drawing.sheet(seen.run.samples[1])))
+    assert page.size == (2 * 520 - 24, 40 + 4 * 100)
+    words = seen.caption.value
+    assert "dark = called fake" in words and "bright = called real" in words
+    for domain in "ab":
+        mean = seen.run.samples[1][f"scores_{domain}"].mean() / 255
+        assert f"fake_{domain} {mean:.2f}" in words
+
+
+def test_the_learning_rate_is_a_slider_and_its_change_a_mark(seen):
+    assert seen.run.events == [(6, "learning_rate", 1e-3)]
+    assert float(seen.run.controls["learning_rate"]) == pytest.approx(1e-3)
+    assert "step 6: learning_rate = 0.001" in seen.moves.value
+    assert "learning_rate 0.001 at step 6" in seen.curves.tooltip  # the mark, for those who cannot see it
+    assert "learning_rate 0.001" in seen.controls.value
+
+
+def test_marks_are_drawn_where_a_slider_came_to_rest(monkeypatch):
+    events = [(10, "cycle", 9.0), (11, "cycle", 8.0), (12, "identity", 1.0), (13, "cycle", 7.0), (90, "cycle", 6.0)]
+    assert drawing.settled(events, 5) == events[1:]
+    assert len(drawing.settled([(step * 10, "cycle", step) for step in range(500)], 5)) == 20
+    drawn = []
+    monkeypatch.setattr(
+        drawing.plots, "curves", lambda curves, marks, **_: drawn.extend(marks) or drawing.plots.Plot(alt="")
+    )
+    names = [name for pair in drawing.CURVES.values() for name in pair]
+    drawing.losses({"step": [1, 2, 3], **{name: [1.0, 2.0, 3.0] for name in names}}, [(2, "cycle", 4.0)])
+    assert drawn == [(2, "cycle 4")]
+
+
+def test_quality_is_measured_with_each_sample_where_the_truth_is_known(seen, orchard_root):
+    assert list(seen.quality)[-1] == 12 and seen.gains.value[:4] == b"\x89PNG" and seen.gains.layout.display is None
+    for direction, generator in (("ab", seen.run.gan.generator_ab), ("ba", seen.run.gan.generator_ba)):
+        report = metrics.report(generator, orchard_root, direction, limit=dashboard.PAIRS)
+        assert seen.quality[12][direction]["fruit_psnr"] == pytest.approx(report["fruit_psnr"])
+        words = f"fruit {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), background"
+        assert words in seen.measured.value and "step 12" in seen.measured.value
+
+
+def test_without_truth_nothing_is_measured(make_gan, orchard_root, tiny, tmp_path):
+    for domain in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / "photographs" / domain).mkdir(parents=True)
+        for path in (orchard_root / domain).iterdir():
+            (tmp_path / "photographs" / domain / path.name).write_bytes(path.read_bytes())
+    panel = TrainingPanel(Run(make_gan(), tmp_path / "photographs", tiny, tmp_path / "run"))
+    panel.run.gan.step.assign(1)
+    panel.run._keep_sample()
+    panel.refresh(everything=True)
+    assert panel.samples.value and not panel.quality
+    assert panel.measured.value == "" and panel.gains.layout.display == "none"
+
+
+def test_samples_are_browsed_by_step(seen):
+    newest = seen.samples.value
+    assert [step for _, step in seen.browser.options] == [4, 8, 12] and seen.browser.value == 12
+    seen.browser.value = 4
+    assert seen.samples.value != newest and "Step 4." in seen.caption.value and "at step 4" in seen.measured.value
+    assert seen.samples.value == drawing.sheet(samples.read(seen.run.directory / "samples" / "step-00000004.png"))
+    assert "kept of steps 3, 6, 9, 12." in seen.kept.value and "step-00000003-ab" in seen.kept.value
+    seen.browser.value = 12
+    assert seen.samples.value == newest
+
+
+def test_who_looks_at_an_old_sample_is_left_there_and_others_follow(make_gan, orchard_root, tiny, tmp_path):
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
+    gan = panel.run.gan
+
+    def keep(step):
+        gan.step.assign(step)
+        panel.run._keep_sample()
+        panel.refresh(everything=True)
+
+    keep(1)
+    keep(2)
+    assert panel.browser.value == 2 and "Step 2." in panel.caption.value
+    panel.browser.value = 1
+    keep(3)
+    assert panel.browser.value == 1 and "Step 1." in panel.caption.value and len(panel.browser.options) == 3
+
+
+def test_a_new_panel_finds_what_was_kept_but_nothing_from_the_future(seen, make_gan, orchard_root, tiny):
+    again = TrainingPanel(Run(make_gan(), orchard_root, tiny, seen.run.directory))
+    assert again.browser.value == 12 and again.quality == seen.quality and "Step 12." in again.caption.value
+    again.run.gan.step.assign(9)  # as after a kill: the checkpoint is older than the newest sample
+    again.refresh(everything=True)
+    assert again.browser.value == 8
+
+
+def test_a_file_that_is_no_sample_is_said_so(seen, tmp_path):
+    picture = tmp_path / "step-00000001.png"
+    Image.new("RGB", (64, 64)).save(picture)
+    with pytest.raises(ValueError, match="step-00000001.png does not say"):
+        samples.read(picture)
+
+
+def test_of_too_many_samples_the_older_are_thinned(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "LIMIT", 8)
+    for step in range(1, 31):
+        samples.keep(tmp_path, step, {"real_a": np.zeros((1, 8, 8, 3), np.uint8)})
+        (tmp_path / f"step-{step:08d}.json").write_text(json.dumps({}))
+    steps = [int(path.stem[5:]) for path in sorted(tmp_path.glob("*.png"))]
+    assert len(steps) <= 8 and steps[0] == 1 and steps[-2:] == [29, 30]
+    assert {path.stem for path in tmp_path.glob("*.json")} == {path.stem for path in tmp_path.glob("*.png")}
+
+
+def test_the_sliders_follow_a_change_made_by_code_and_take_no_part_in_it(panel):
+    panel.run.set("cycle", 3)
+    assert panel.sliders["cycle"].value == 3 and "step 0: cycle = 3" in panel.moves.value
+    panel.run.set("cycle", 50)  # more than the slider can show
+    assert panel.sliders["cycle"].value == 20 and "cycle 50" in panel.controls.value
+    panel.run.set("learning_rate", 0)
+    assert float(panel.run.controls["learning_rate"]) == 0 and "learning_rate 0" in panel.controls.value
+    assert [value for _, _, value in panel.run.events] == [3, 50, 0]
+
+
+def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_root, tiny, tmp_path):
+    moves = [(1, "cycle", 4.0), (2, "cycle", 6.0)]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "events.jsonl").write_text("".join(json.dumps(move) + "\n" for move in moves))
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
+    panel.start.click()
+    panel.run.wait(600)
+    assert panel.run.events == moves and panel.sliders["cycle"].value == 6
+
+
+def test_a_move_while_paused_says_that_it_waits(panel):
+    run = panel.run
+    run.watchers.append(lambda: run.step == 1 and run.state == "training" and run.pause())
+    panel.start.click()
+    wait_for(lambda: run.state == "paused")
+    panel.sliders["cycle"].value = 2
+    assert "cycle 10 (2 from the next step)" in panel.controls.value
+    panel.stop.click()
+    run.wait(600)
+
+
+def test_drawing_and_measuring_take_a_small_share_of_the_time(panel, monkeypatch):
+    clock, drawn, run = [1000.0], [], panel.run
+    monkeypatch.setattr(dashboard.time, "monotonic", lambda: clock[0])
+
+    def draw(history, events):
+        drawn.append(clock[0])
+        clock[0] += 0.3  # a slow machine
+        return b"", "", ""
+
+    monkeypatch.setattr(dashboard.drawing, "losses", draw)
+    run.history = {"step": [1, 2]}
+    run.state = "training"
+    for _ in range(1000):  # ten steps a second
+        clock[0] += 0.1
+        panel.refresh()
+    assert 0.03 < 0.3 * len(drawn) / (clock[0] - 1000) < 0.06
+    measured = []
+    monkeypatch.setattr(
+        dashboard.metrics, "report", lambda *_, **__: measured.append(1) or clock.append(clock.pop() + 1) or {}
+    )
+    monkeypatch.setattr(dashboard.drawing, "gains", lambda *_: b"")
+    for step in range(1, 1000):
+        clock[0] += 0.1
+        run.gan.step.assign(step)
+        run.samples = (step, {})
+        panel._measure(False)
+    assert 3 <= len(measured) // 2 <= 5  # two seconds each: every 40

@@ -1,33 +1,34 @@
-"""The panel of lesson 3: watch a training, steer it, hold it, end it."""
+"""The panel of lesson 3: watch a training, steer it, hold it, end it, and look back."""
 
 import html
-import io
+import json
 import time
 
 import ipywidgets as widgets
-from PIL import Image, ImageDraw
+import numpy as np
 
-from labutils import plots
+from labutils import datasets, metrics, samples
+from labutils.checkpoints import write_aside
+from labutils.dashboard import drawing
 
-SLIDERS = {  # control: (description with its unit, highest value, step)
-    "adversarial": ("adversarial weight (×)", 5.0, 0.1),
-    "cycle": ("cycle weight (×)", 20.0, 0.5),
-    "identity": ("identity weight (×)", 20.0, 0.5),
+SLIDERS = {  # control: (description with its unit, lowest value, highest, step)
+    "adversarial": ("adversarial weight (×)", 0.0, 5.0, 0.1),
+    "cycle": ("cycle weight (×)", 0.0, 20.0, 0.5),
+    "identity": ("identity weight (×)", 0.0, 20.0, 0.5),
+    "learning_rate": ("learning rate (per step)", 1e-6, 1e-2, 0.1),  # its step is in powers of ten
 }
-CURVES = {
-    "generators' adversarial": ("adversarial_ab", "adversarial_ba"),
-    "cycle": ("cycle_a", "cycle_b"),
-    "identity": ("identity_a", "identity_b"),
-    "discriminators": ("discriminator_a", "discriminator_b"),
-}
-SECONDS = 2.0  # between two drawings of the curves
+SECONDS = 2.0  # between two drawings, at least
+SHARE = 0.05  # of the training's time that drawing may take, and measuring as much again
+PAIRS = 16  # held-out pairs measured with each sample
+WIDE = {"description_width": "160px"}
 
 
 class TrainingPanel(widgets.VBox):
     """Controls and pictures of a ``training.Run``; display it in a cell.
 
-    The sliders act on the running training from its next step. All drawing is done in the training thread, which only
-    sets the values of widgets made here.
+    The sliders act on the running training from its next step. Where the dataset knows the truth, each new sample is
+    measured against it; ``quality`` has the results, ``{step: {direction: metrics.report}}``. Drawing and measuring
+    are done in the training thread, which only sets the values of widgets made here.
 
     Example::
 
@@ -37,65 +38,75 @@ class TrainingPanel(widgets.VBox):
 
     def __init__(self, run):
         self.run = run
-        self.start = _button("Start", "play", "Train to the end of the plan", self._start)
+        record = next((name for name in datasets.RENDERED if (run.root / f"{name}.json").exists()), None)
+        self._measures = record and json.loads((run.root / f"{record}.json").read_text())["size"] == run.profile.size
+        self._inside = "fruit" if record == "orchard" else "changed part"
+        self.quality = {int(path.stem[5:]): json.loads(path.read_text()) for path in self._kept("json")}
+        self.start = _button("Start", "play", "Train to the end of the plan", lambda _: self._train())
         self.pause = _button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
         self.stop = _button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
         self.more = _button("More steps", "forward", "Train this many steps from here", self._more)
         self.steps = widgets.BoundedIntText(
-            500,
-            min=1,
-            max=1_000_000,
-            description="steps",
-            layout={"width": "150px"},
+            500, min=1, max=1_000_000, description="steps", layout={"width": "150px"},
             style={"description_width": "40px"},
-        )
+        )  # fmt: skip
         self.sliders = {name: self._slider(name, *form) for name, form in SLIDERS.items()}
-        self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "100%"})
-        self.status, self.losses, self.moves = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.curves = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.browser = widgets.SelectionSlider(
+            options=[("none yet", 0)], description="sample of step", continuous_update=False,
+            style=WIDE, layout={"width": "98%"},
+        )  # fmt: skip
+        self.browser.observe(lambda _: self._listing or self._show_sample(), "value")
+        self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
+        self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
+        self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
         self.samples = widgets.Image(format="jpeg", layout={"max_width": "100%"})
-        self.caption = widgets.HTML()
-        self._drawn, self._sampled, self._replayed = 0.0, None, run.replayed
+        self.curves = widgets.Image(format="png", layout={"max_width": "62%"})
+        self.gains = widgets.Image(format="png", layout={"max_width": "38%", "display": "none"})
+        self._due = self._measure_due = self._said = 0.0
+        self._state = self._measured = self._shown = self._plotted = None
+        self._listing = False
+        rows = {"flex_flow": "row wrap"}
         super().__init__(
             [
-                widgets.HBox([self.start, self.pause, self.stop, self.steps, self.more]),
-                self.progress,
-                self.status,
-                widgets.HBox(list(self.sliders.values()), layout={"flex_flow": "row wrap"}),
-                self.samples,
-                self.caption,
-                self.curves,
-                self.losses,
-                self.moves,
+                widgets.HBox([self.start, self.pause, self.stop, self.steps, self.more], layout=rows),
+                self.progress, self.status,
+                widgets.HBox(list(self.sliders.values()), layout=rows), self.controls,
+                self.samples, self.browser, self.caption, self.measured, self.kept,
+                widgets.HBox([self.curves, self.gains]), self.losses, self.moves,
             ]
-        )
+        )  # fmt: skip
         self.refresh(everything=True)
         run.watchers.append(self.refresh)
 
-    def _slider(self, name, description, highest, step):
-        slider = widgets.FloatSlider(
-            value=float(self.run.controls[name].numpy()),
-            min=0,
-            max=highest,
-            step=step,
-            description=description,
-            style={"description_width": "150px"},
-            layout={"width": "360px"},
-        )
-        slider.observe(lambda change: self.run.set(name, change["new"]), "value")
+    # What a user does, in the main thread
+
+    def _slider(self, name, description, lowest, highest, step):
+        form = {"value": self._in_range(name), "step": step, "description": description, "style": WIDE}
+        form["layout"] = {"width": "400px"}
+        if name == "learning_rate":
+            exponents = {"min": np.log10(lowest), "max": np.log10(highest)}
+            slider = widgets.FloatLogSlider(**form, **exponents, readout_format=".1e")
+        else:
+            slider = widgets.FloatSlider(**form, min=lowest, max=highest)
+        slider.observe(lambda change: self._move(name, change["new"]), "value")
         return slider
 
-    def _start(self, _):
+    def _move(self, name, value):
+        if name in self.run.pending or not np.isclose(value, self._in_range(name)):  # else it only follows the control
+            self.run.set(name, value)
+            self._show_controls()
+
+    def _in_range(self, name):
+        return float(np.clip(self.run.controls[name].numpy(), *SLIDERS[name][1:3]))
+
+    def _train(self, steps=None):
         try:
-            self.run.start()
+            self.run.start(steps)
         except RuntimeError as error:
             self.status.value = html.escape(str(error))
 
     def _more(self, _):
-        try:
-            self.run.start(self.steps.value)
-        except RuntimeError as error:
-            self.status.value = html.escape(str(error))
+        self._train(self.steps.value)
 
     def _pause(self, _):
         if self.run.state == "paused":
@@ -104,22 +115,36 @@ class TrainingPanel(widgets.VBox):
             self.run.pause()
         self._show_state()
 
-    # Drawing: called in the training thread
+    # What the training thread does
 
     def refresh(self, everything=False):
-        """Bring every widget up to date; the curves at most every two seconds while training."""
-        run = self.run
-        now, resting = time.monotonic(), not run.state.startswith("training")
-        if run.samples and run.samples[0] != self._sampled:
-            self._show_samples(*run.samples)
-        if run.replayed != self._replayed:
-            self._replayed = run.replayed
-            for name, slider in self.sliders.items():
-                slider.value = float(run.controls[name].numpy())
-        if everything or resting or now - self._drawn > SECONDS:
-            self._drawn = now
+        """Bring every widget up to date: the words twice a second, the pictures every two seconds or more rarely."""
+        run, now = self.run, time.monotonic()
+        everything = everything or run.state != self._state
+        self._state = run.state
+        if run.samples and run.samples[0] == run.step != self._measured:
+            self._measure(everything)
+        if everything or run.state != "training" or now >= self._said + 0.5:
+            self._said = now
             self._show_state()
+            self._show_controls()
+        if everything or now >= self._due:
+            self._list_samples()
+            self._show_sample()
             self._show_curves()
+            self._due = time.monotonic() + max(SECONDS, (time.monotonic() - now) / SHARE)
+
+    def _measure(self, everything):
+        start, run = time.monotonic(), self.run
+        if not self._measures or not (everything or start >= self._measure_due or run.step == run.target):
+            return
+        first, self._measured = self._measured is None, run.step
+        generators = {"ab": run.gan.generator_ab, "ba": run.gan.generator_ba}
+        reports = {name: metrics.report(g, run.root, name, limit=PAIRS) for name, g in generators.items()}
+        self.quality[run.step] = reports
+        write_aside(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
+        if not first:  # the first also renders the truth
+            self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
     def _show_state(self):
         run = self.run
@@ -134,50 +159,75 @@ class TrainingPanel(widgets.VBox):
         self.status.value = html.escape(text)
         self.pause.description = "Resume" if run.state == "paused" else "Pause"
 
-    def _show_samples(self, step, pictures):
-        self._sampled = step
-        self.samples.value = sheet(pictures)
-        self.caption.value = (
-            f"Step {step}. From the top: {', '.join(pictures)}. A fake is a translation, a cycled picture has been "
-            "there and back."
-        )
+    def _show_controls(self):
+        run, pending, words = self.run, self.run.pending, []
+        for name, slider in self.sliders.items():
+            words.append(f"{name} {float(run.controls[name].numpy()):.3g}")
+            if name in pending:
+                words[-1] += f" ({pending[name]:.3g} from the next step)"
+            elif not np.isclose(slider.value, self._in_range(name)):
+                slider.value = self._in_range(name)  # changed by run.set, or by a run that continues
+        self.controls.value = f"<b>In force:</b> {', '.join(words)}."
+        events = self._events()
+        lines = "".join(f"<li>step {step}: {name} = {value:.3g}</li>" for step, name, value in events[-8:])
+        if lines:
+            self.moves.value = f"<b>Changes</b>, marked on the curves ({len(events)}; the last ones):<ul>{lines}</ul>"
+
+    def _events(self):
+        return [event for event in self.run.events if event[1] in SLIDERS]
+
+    def _kept(self, ending):
+        """The files of samples, oldest first; none of steps beyond this one, left by a run that was killed later."""
+        paths = sorted((self.run.directory / "samples").glob(f"step-*.{ending}"))
+        return [path for path in paths if int(path.stem[5:]) <= self.run.step]
+
+    def _sample(self, step):
+        return self.run.directory / "samples" / f"step-{step:08d}.png"
+
+    def _list_samples(self):
+        """Offer the samples there are; whoever looks at the newest goes on to see the newest."""
+        browser, steps = self.browser, [int(path.stem[5:]) for path in self._kept("png")]
+        if steps and steps != [step for _, step in browser.options]:
+            follow = browser.value == browser.options[-1][1] or browser.value not in steps
+            value, self._listing = steps[-1] if follow else browser.value, True
+            with browser.hold_sync():  # new options select the first of them for a moment
+                browser.options = [(str(step), step) for step in steps]
+                browser.value = value
+            self._listing = False
+            self.quality = {step: reports for step, reports in self.quality.items() if step in steps}
+
+    def _show_sample(self):
+        step, run = self.browser.value, self.run
+        if step and step != self._shown:
+            self._shown = step
+            try:
+                pictures = samples.read(self._sample(step))
+                self.samples.value, self.caption.value = drawing.sheet(pictures), drawing.caption(step, pictures)
+            except (OSError, ValueError, KeyError) as error:
+                self.caption.value = html.escape(f"The sample of step {step} cannot be shown: {error}")
+        at = max((s for s in self.quality if s <= step), default=None)
+        if at is not None:
+            self.measured.value = f"<b>Measured</b> at step {at} on {PAIRS} held-out pairs, in decibels: " + "; ".join(
+                f"{words}: {self._inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), "
+                f"background {report['background_psnr']:.1f}"
+                for words, report in ((words, self.quality[at][name]) for name, words in drawing.DIRECTIONS.items())
+            )
+        steps = sorted(int(path.stem[5:13]) for path in (run.directory / "generators").glob("step-*-ab.json"))
+        if steps:
+            near = min(steps, key=lambda s: abs(s - step))
+            self.kept.value = (
+                f"<b>Generators</b> kept of steps {', '.join(map(str, steps))}. Nearest to this sample: "
+                f"<code>generators/step-{near:08d}-ab</code> and <code>-ba</code> of "
+                f"{html.escape(run.directory.name)}, for <code>translate.load_generator</code>."
+            )
 
     def _show_curves(self):
-        history = self.run.history
-        steps = list(history["step"])
-        if len(steps) < 2:
-            return
-        every = max(1, len(steps) // 1000)
-        curves = {}
-        for name, keys in CURVES.items():
-            values = [sum(pair) / 2 for pair in zip(*(history[key] for key in keys), strict=False)]
-            count = min(len(steps), len(values))
-            curves[name] = (steps[:count:every], values[:count:every])
-        moves = [event for event in self.run.events if event[1] in SLIDERS]
-        marks = [(step, f"{name} {value:g}") for step, name, value in moves]
-        figure = plots.curves(curves, marks=marks, smooth=max(1, len(steps) // every // 20), alt="loss curves")
-        self.curves.value = figure.png(dpi=80)
-        self.losses.value = "Latest losses: " + ", ".join(f"{name} {line[1][-1]:.3f}" for name, line in curves.items())
-        lines = "".join(f"<li>step {step}: {name} = {value:g}</li>" for step, name, value in moves[-8:])
-        self.moves.value = f"Changes made while training:<ul>{lines}</ul>" if lines else ""
-
-
-def sheet(pictures, scale=2):
-    """``{name: uint8 (n, height, width, 3)}`` as the bytes of one JPEG: a labelled row for each name."""
-    height, width = next(iter(pictures.values())).shape[1:3]
-    scale = max(1, round(scale * 64 / width)) if width < 128 else 1
-    count = max(len(row) for row in pictures.values())
-    page = Image.new("RGB", (80 + count * (width * scale + 4), len(pictures) * (height * scale + 4)), "white")
-    draw = ImageDraw.Draw(page)
-    for i, (name, row) in enumerate(pictures.items()):
-        top = i * (height * scale + 4)
-        draw.text((4, top + height * scale // 2 - 6), name, fill="black", font_size=13)
-        for j, picture in enumerate(row):
-            tile = Image.fromarray(picture).resize((width * scale, height * scale), Image.Resampling.BICUBIC)
-            page.paste(tile, (80 + j * (width * scale + 4), top))
-    buffer = io.BytesIO()
-    page.save(buffer, format="JPEG", quality=85)
-    return buffer.getvalue()
+        run = self.run
+        if self.quality and max(self.quality) != self._plotted:
+            self._plotted = max(self.quality)
+            self.gains.value, self.gains.layout.display = drawing.gains(self.quality, self._inside), None
+        if len(run.history["step"]) > 1:
+            self.curves.value, self.curves.tooltip, self.losses.value = drawing.losses(run.history, self._events())
 
 
 def _button(description, icon, tooltip, action):

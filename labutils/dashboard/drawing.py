@@ -1,0 +1,118 @@
+"""The pictures of the training panel: a run's samples with the discriminators' scores, its losses, its quality."""
+
+import io
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from labutils import plots
+
+DIRECTIONS = {"ab": "A to B", "ba": "B to A"}
+CURVES = {
+    "generators' adversarial": ("adversarial_ab", "adversarial_ba"),
+    "cycle": ("cycle_a", "cycle_b"),
+    "identity": ("identity_a", "identity_b"),
+    "discriminators": ("discriminator_a", "discriminator_b"),
+}
+SHEET = {  # each direction of the sheet: its columns, from left to right
+    "from A to B and back": ("real_a", "fake_b", "scores_b", "cycled_a", "same_a"),
+    "from B to A and back": ("real_b", "fake_a", "scores_a", "cycled_b", "same_b"),
+}
+ROWS = 4  # test pictures on a sheet
+BYTES = 100_000  # a sheet is sent to the browser again and again
+BAR = (
+    '<span aria-hidden="true" style="display:inline-block; width:5em; height:0.7em; '
+    'background:linear-gradient(90deg, #440154, #31688e, #35b779, #fde725)"></span>'
+)
+
+
+def heat_map(picture, scores):
+    """Patch scores over the picture they judge, both uint8 (height, width, 3): viridis, 0 dark (fake), 255 bright."""
+    colours = matplotlib.colormaps["viridis"](scores[..., 0])[..., :3]
+    return np.uint8(255 * (0.65 * colours + 0.35 * picture.mean(-1, keepdims=True) / 255))
+
+
+def sheet(pictures):
+    """``{name: uint8 (n, height, width, 3)}`` as one JPEG below 100 kB: a line for each picture."""
+    side = 96 if pictures["real_a"].shape[2] < 128 else 144
+    rows, block, font = min(ROWS, len(pictures["real_a"])), 5 * (side + 4) + 20, ImageFont.load_default(13)
+    page = Image.new("RGB", (2 * block - 24, 40 + rows * (side + 4)), "white")
+    draw = ImageDraw.Draw(page)
+    for i, (title, names) in enumerate(SHEET.items()):
+        draw.text((i * block, 1), title, fill="black", font=font)
+        for j, name in enumerate(names):
+            left = i * block + j * (side + 4)
+            draw.text((left, 20), name, fill="black", font=font)
+            for k in range(rows):
+                picture = pictures[name][k]
+                if name.startswith("scores"):
+                    picture = heat_map(pictures[names[1]][k], picture)
+                tile = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC)
+                page.paste(tile, (left, 38 + k * (side + 4)))
+    for quality in (90, 80, 65, 50, 30, 10):
+        buffer = io.BytesIO()
+        page.save(buffer, format="JPEG", quality=quality)
+        if buffer.tell() < BYTES:
+            break
+    return buffer.getvalue()
+
+
+def caption(step, pictures):
+    """What the sheet shows, in words and numbers (HTML)."""
+    means = {domain: pictures[f"scores_{domain}"].mean() / 255 for domain in "ba"}
+    return (
+        f"<b>Step {step}.</b> A line for each test picture: <b>real</b>, its translation (<b>fake</b>), what the "
+        f"discriminator says of every place of the fake (<b>scores</b>: dark = called fake {BAR} bright = called "
+        "real), there and back (<b>cycled</b>), and the real picture after the generator that should leave it alone "
+        f"(<b>same</b>). Mean score of fake_b {means['b']:.2f}, of fake_a {means['a']:.2f}; 0 is fake, 1 real."
+    )
+
+
+def losses(history, events):
+    """The curves of ``Run.history`` with a mark for each of ``events`` (step, name, value).
+
+    Returns the PNG, a text for those who cannot see it, and the latest values in words.
+    """
+    count = min(map(len, history.values()))
+    every = -(-count // 400)
+    sampled = {name: np.array(values[:count:every]) for name, values in history.items()}
+    curves = {name: (sampled["step"], (sampled[a] + sampled[b]) / 2) for name, (a, b) in CURVES.items()}
+    marks = [(step, f"{name} {value:.3g}") for step, name, value in settled(events, count // 50)]
+    words = ", ".join(f"{name} {line[-1]:.3f}" for name, (_, line) in curves.items())
+    text = f"Losses by step. Marks: {', '.join(f'{text} at step {step}' for step, text in marks) or 'none'}."
+    figure = plots.curves(curves, marks=marks, smooth=max(1, len(sampled["step"]) // 20), size=(7, 3), alt=text)
+    return _png(figure), text, f"<b>Latest losses</b>, the mean of both directions: {words}."
+
+
+def settled(events, gap):
+    """Where each movement of a slider came to rest: moves of one within ``gap`` steps count as one. The last 20."""
+    kept = []
+    for event in events:
+        if kept and kept[-1][1] == event[1] and event[0] - kept[-1][0] <= gap:
+            kept.pop()
+        kept.append(event)
+    return kept[-20:]
+
+
+def gains(quality, inside):
+    """The curves of ``{step: {direction: metrics.report}}`` as a PNG; ``inside``: what differs between the domains."""
+    steps = sorted(quality)
+    figure = plots.Plot(figsize=(4.3, 3), alt="PSNR by step")
+    axes = figure.subplots(2, 1, sharex=True)
+    titles = {"gain": f"{inside}: dB over copying", "background_psnr": "background: dB"}
+    for axis, (key, title) in zip(axes, titles.items(), strict=True):
+        for number, (direction, words) in enumerate(DIRECTIONS.items()):
+            values = [quality[step][direction][key] for step in steps]
+            style = {"color": plots.COLOURS[number], "linestyle": plots.LINES[number], "marker": "."}
+            axis.plot(steps, values, label=words, **style)
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    axes[1].set_xlabel("step")
+    return _png(figure)
+
+
+def _png(figure):
+    figure.set_layout_engine("tight")  # half the time of the constrained one
+    return figure.png(dpi=80)

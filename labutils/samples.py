@@ -1,0 +1,68 @@
+"""Samples of a run: test pictures translated both ways, judged, and kept by step."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from labutils.translate import to_uint8
+
+LIMIT = 200  # sheets in a folder, at most
+
+
+def make(gan, real_a, real_b):
+    """What ``gan`` makes of as many pictures of each domain, (n, height, width, 3) in [-1, 1].
+
+    Returns ``{name: uint8 (n, height, width, 3)}``: ``real_a``, its translation ``fake_b``, ``cycled_a`` there and
+    back, ``same_a`` after the generator that makes A and should leave it alone; and so for B.
+    """
+    ab, ba = gan.generator_ab, gan.generator_ba
+    fake_b, same_b = tf.split(ab(tf.concat([real_a, real_b], 0), training=False), 2)
+    fake_a, same_a = tf.split(ba(tf.concat([real_b, real_a], 0), training=False), 2)
+    pictures = {"real_a": real_a, "fake_b": fake_b, "cycled_a": ba(fake_b, training=False), "same_a": same_a}
+    pictures |= {"real_b": real_b, "fake_a": fake_a, "cycled_b": ab(fake_a, training=False), "same_b": same_b}
+    return {name: to_uint8(images) for name, images in pictures.items()}
+
+
+def judge(gan, pictures):
+    """What the discriminators say of every place of ``fake_a`` and ``fake_b``: ``{"scores_a", "scores_b"}``.
+
+    Patch scores, held to 0 (called fake) … 1 (called real), as grey pictures of the fakes' size, black to white.
+    """
+    judged = {}
+    for domain, discriminator in (("b", gan.discriminator_b), ("a", gan.discriminator_a)):
+        fakes = pictures[f"fake_{domain}"]
+        scores = tf.image.resize(discriminator(np.float32(fakes / 127.5 - 1), training=False), fakes.shape[1:3])
+        judged[f"scores_{domain}"] = to_uint8(scores * 2 - 1).repeat(3, axis=-1)
+    return judged
+
+
+def keep(folder, step, pictures):
+    """Write ``folder/step-*.png``, a row for each name; of too many, every second older one is deleted."""
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
+    names = PngInfo()
+    names.add_text("rows", " ".join(pictures))
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"step-{step:08d}.png"
+    Image.fromarray(sheet).save(place.with_suffix(".tmp"), format="PNG", pnginfo=names)
+    os.replace(place.with_suffix(".tmp"), place)
+    kept = sorted(folder.glob("step-*.png"))
+    for path in kept[1:-1:2] if len(kept) > LIMIT else ():
+        path.unlink()
+        path.with_suffix(".json").unlink(missing_ok=True)  # what was measured of it
+
+
+def read(path):
+    """The pictures in a file that ``keep`` wrote.
+
+    Raises ``OSError`` if it is not a whole picture, ``ValueError`` if it does not say what it shows.
+    """
+    with Image.open(path) as image:
+        names, pixels = image.info.get("rows", "").split(), np.asarray(image.convert("RGB"))
+    if not names:
+        raise ValueError(f"{path.name} does not say what its rows are: an older version of the course kept it.")
+    rows = pixels.reshape(len(names), -1, *pixels.shape[1:])
+    count = rows.shape[2] // rows.shape[1]  # pictures are square
+    return {name: np.stack(np.split(row, count, axis=1)) for name, row in zip(names, rows, strict=True)}
