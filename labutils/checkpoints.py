@@ -1,6 +1,7 @@
 """Checkpoints of a run: written aside and moved into place, checked byte for byte when they are read."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -16,9 +17,15 @@ class CheckpointError(Exception):
 
 
 class Checkpoints:
-    """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept."""
+    """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept.
+
+    ``tracked``: what ``tf.train.Checkpoint`` takes. ``identity``: JSON values that a state must have been kept with to
+    be restored. ``keep``: 2 or more, otherwise ``ValueError``: a damaged checkpoint needs one before it.
+    """
 
     def __init__(self, place, tracked, identity, keep=2):
+        if keep < 2:
+            raise ValueError(f"At least two checkpoints must be kept, not {keep}: one may come to harm.")
         self.place, self.identity, self.keep = Path(place), json.loads(json.dumps(identity)), keep
         self.state = tf.train.Checkpoint(**tracked)
 
@@ -35,9 +42,12 @@ class Checkpoints:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
             self.state.write(str(aside / "state"))
-            np.savez(aside / "history.npz", **{name: np.asarray(values) for name, values in history.items()})
-            hashes = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
-            write_aside(aside / "card.json", json.dumps({"step": step, "files": hashes, **self.identity}).encode())
+            losses = io.BytesIO()  # savez, writing to a full disk, would also complain from a destructor
+            np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
+            (aside / "history.npz").write_bytes(losses.getvalue())
+            hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
+            card = json.dumps({"step": step, "files": hashes, **self.identity}).encode()
+            (aside / "card").write_bytes(_sha256(card).encode() + b"\n" + card)
             shutil.rmtree(place, ignore_errors=True)  # a damaged one of the same step
             os.rename(aside, place)
         except (OSError, tf.errors.OpError) as error:
@@ -54,12 +64,13 @@ class Checkpoints:
         for leftover in self.place.glob(".writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in reversed(self.steps()):
-            if not self._whole(step):
+            card = self._whole(step)
+            if not card:
                 warnings.warn(
                     f"The checkpoint of step {step} in {self.place} is damaged; trying an older one.", stacklevel=4
                 )
                 continue
-            self._refuse_other_run(step)
+            self._refuse_other_run(card)
             self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
             with np.load(self._folder(step) / "history.npz") as history:
                 return {name: history[name].tolist() for name in history.files}
@@ -71,15 +82,19 @@ class Checkpoints:
         return None
 
     def _whole(self, step):
-        """Whether every file of this step is, byte for byte, what was written."""
+        """The card of this step if each of its files is, byte for byte, what was written; otherwise ``None``."""
+        folder = self._folder(step)
         try:
-            card = json.loads((self._folder(step) / "card.json").read_text())
-            return all(_sha256(self._folder(step) / name) == sha256 for name, sha256 in card["files"].items())
-        except (OSError, ValueError, KeyError, AttributeError):
-            return False
+            sha256, card = (folder / "card").read_bytes().split(b"\n", 1)
+            if _sha256(card).encode() != sha256:
+                return None
+            card = json.loads(card)
+            whole = all(_sha256((folder / name).read_bytes()) == sha256 for name, sha256 in card["files"].items())
+        except (OSError, ValueError):
+            return None
+        return card if whole else None
 
-    def _refuse_other_run(self, step):
-        card = json.loads((self._folder(step) / "card.json").read_text())
+    def _refuse_other_run(self, card):
         for key, value in self.identity.items():
             if card.get(key) != value:
                 raise ValueError(
@@ -91,8 +106,8 @@ class Checkpoints:
         return self.place / f"step-{step:08d}"
 
 
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_aside(path, data):

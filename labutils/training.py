@@ -10,25 +10,26 @@ import numpy as np
 import tensorflow as tf
 
 from labutils import samples, translate
-from labutils.checkpoints import Checkpoints, write_aside
+from labutils.checkpoints import CheckpointError, Checkpoints, write_aside
 from labutils.datasets import folder, pipeline
 
 
 class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """A rate that stays at ``base`` for ``constant`` steps and then falls in a line to zero at ``total``.
 
-    ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing them recompiles nothing.
+    All of it times ``pace``. ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing them
+    recompiles nothing.
     """
 
-    def __init__(self, base, total, constant):
-        self.base, self.total, self.constant = base, total, constant
+    def __init__(self, base, total, constant, pace=1.0):
+        self.base, self.total, self.constant, self.pace = base, total, constant, pace
 
     def __call__(self, step):
         left = (self.total - tf.cast(step, tf.float32)) / tf.maximum(self.total - self.constant, 1.0)
-        return self.base * tf.clip_by_value(left, 0.0, 1.0)
+        return self.pace * self.base * tf.clip_by_value(left, 0.0, 1.0)
 
     def get_config(self):
-        return {"base": float(self.base), "total": float(self.total), "constant": self.constant}
+        return {"base": float(self.base), "total": float(self.total), "constant": self.constant, "pace": self.pace}
 
 
 class Run:
@@ -36,7 +37,7 @@ class Run:
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
     already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
-    ``checkpoints/`` (the newest two), ``samples/`` (PNG, at most 200) and ``generators/`` (at most about ten pairs).
+    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (at most about ten pairs).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
     "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
@@ -53,7 +54,7 @@ class Run:
         run.wait()            # until it ends
     """
 
-    def __init__(self, gan, root, profile, directory, seed=0, callbacks=()):
+    def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2):
         self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
         self.directory = Path(directory)
         self.callbacks, self.watchers = list(callbacks), []
@@ -67,8 +68,10 @@ class Run:
             "learning_rate": rate,
             "total_steps": total,
         }
-        schedule = LinearDecay(rate, total, float(profile.constant_steps))
-        gan.compile(*(tf.keras.optimizers.Adam(schedule, beta_1=0.5) for _ in range(2)))
+        schedules = [
+            LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
+        ]
+        gan.compile(*(tf.keras.optimizers.Adam(schedule, beta_1=0.5) for schedule in schedules))
         self.history = {"step": []}
         self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"
@@ -81,7 +84,7 @@ class Run:
             folder.files(self.root, domain)  # raises in words now, not in the thread later
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
-        self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity())
+        self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity(), keep)
         self._continue()
 
     # What a user calls, from the main thread
@@ -179,6 +182,7 @@ class Run:
                     self.root, self.profile.size, self.profile.batch_size, self.seed, start_step=self.step
                 )
                 self._fit(data, self.target - self.step)
+                self._apply_controls()  # a slider moved after the last step
                 self._save()
             self.state = "finished" if self.step >= self.target else "stopped"
         except Exception as error:  # handed to the main thread by wait()
@@ -286,8 +290,13 @@ class Run:
     def _continue(self):
         self.history = self._checkpoints.restore() or self.history
         moves = self.directory / "events.jsonl"
-        lines = moves.read_text().splitlines() if moves.exists() else []
-        self.events = [tuple(json.loads(line)) for line in lines]
+        try:
+            lines = moves.read_text().splitlines() if moves.exists() else []
+            self.events = [(int(step), str(name), float(value)) for step, name, value in map(json.loads, lines)]
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{moves}, which keeps the changes of sliders, is damaged ({error}): mend or delete the broken line."
+            ) from None
         self._recorded = [event for event in self.events if event[0] >= self.step]
         self._apply_controls()
         self.target = max(self.step, int(self.controls["total_steps"].numpy()))

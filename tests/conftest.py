@@ -34,7 +34,7 @@ def tiny(smoke):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_gan(tiny):
     """A function that builds the same small, uncompiled CycleGAN again and again."""
     import tensorflow as tf

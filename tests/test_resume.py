@@ -1,0 +1,396 @@
+"""A run that was killed, at any step or in the middle of a save, or whose files came to harm, goes on exactly.
+
+The runs that are killed live in processes of their own: this file, run as a program, imports TensorFlow once and
+forks a child for each of them before TensorFlow has started any thread.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labutils import checkpoints, cyclegan, layers, models, profile
+from labutils.checkpoints import CheckpointError, Checkpoints
+from labutils.training import Run
+
+PROFILE = dataclasses.replace(  # as small as networks can be: most of a killed run's time goes into building its graph
+    profile.load("smoke"), size=16, checkpoint_every=3, sample_every=6, pool_size=4
+)
+GENERATOR = {"kind": "unet_generator", "image_size": 16, "filters": 2}
+DISCRIMINATOR = {"kind": "patch_discriminator", "image_size": 16, "filters": 2, "strides": [2]}
+PLAIN = {"generator": {"levels": 1}}
+STEERED = {  # dropout, and sliders moved after these steps
+    "generator": {"levels": 2, "dropout": 0.5},
+    "moves": {1: ("cycle", 8.0), 4: ("identity", 2.0), 7: ("learning_rate", 1e-4), 10: ("cycle", 3.0)},
+}
+KILLS = range(1, PROFILE.steps)  # after every step but the last
+FEWER_KILLS = (2, 5, 8, 11)
+SAVES = 50
+FORK = multiprocessing.get_context("fork")
+
+
+def make_run(root, directory, generator, seed=0):
+    tf.keras.utils.set_random_seed(seed)
+    generator = {**GENERATOR, **generator}
+    networks = [models.build(spec) for spec in (generator, generator, DISCRIMINATOR, DISCRIMINATOR)]
+    return Run(cyclegan.CycleGAN(*networks, pool_size=PROFILE.pool_size), root, PROFILE, directory)
+
+
+def fingerprint(run):
+    """The whole state to the last bit, part by part."""
+    gan = run.gan
+    networks = (gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b)
+    parts = {
+        "networks": [weight for network in networks for weight in network.weights],
+        "optimizers": [*gan.generator_optimizer.variables, *gan.discriminator_optimizer.variables],
+        "pools": [gan.pool_a.images, gan.pool_a.count, gan.pool_b.images, gan.pool_b.count],
+        "controls": list(run.controls.values()),
+        "losses": [run.history[name] for name in sorted(run.history)],
+    }
+    joined = {name: b"".join(np.array(value).tobytes() for value in values) for name, values in parts.items()}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in joined.items()}
+
+
+# --- the program: what runs in processes of its own ---
+
+
+def note(folder, **line):
+    with (folder / "notes").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+class Watch(tf.keras.callbacks.Callback):
+    """Notes the state after every step, moves sliders, and kills the process after step ``kill``."""
+
+    def __init__(self, run, folder, kill, moves):
+        super().__init__()
+        self.run, self.folder, self.kill, self.moves = run, folder, kill, moves
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.run.step
+        note(self.folder, step=step, **fingerprint(self.run))
+        if step in self.moves and (step, *self.moves[step]) not in self.run.events:
+            note(self.folder, moved_after=step)
+            self.run.set(*self.moves[step])
+        if step == self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(root, folder, kill, number, generator, moves=()):
+    """Start or continue the run in ``folder``; what is not restored differs from process to process."""
+    run = make_run(root, folder / "run", generator, seed=number)
+    note(folder, start=run.step)
+    run.callbacks.append(Watch(run, folder, kill, moves))
+    run.start()
+    run.wait()
+
+
+def chain(root, folder, kills, **options):
+    """One run in as many processes as there are ``kills``: each goes on from what the one before left."""
+    folder.mkdir()
+    for number, kill in enumerate(kills):
+        in_a_child(-signal.SIGKILL if kill else 0, train, root, folder, kill, number, **options)
+
+
+def kept(folder):
+    """A state in which every number is the step, and its checkpoints."""
+    state = {"step": tf.Variable(0), **{f"layer_{i}": tf.Variable(tf.zeros(50_000)) for i in range(4)}}
+    return state, Checkpoints(folder / "checkpoints", state, {})
+
+
+def save_until_killed(folder, line=None, delay=None):
+    """Restore, check and go on saving; die at a line of what saving executes, or after ``delay`` seconds."""
+    state, place = kept(folder)
+    leftovers = len(list(place.place.glob(".writing-*")))
+    warnings.simplefilter("error", UserWarning)
+    history = place.restore() or {"step": []}
+    found = int(state["step"])
+    whole = len(history["step"]) == found and all(np.all(v.numpy() == found) for v in state.values())
+    note(folder, found=found, whole=whole, leftovers=leftovers)
+    if delay:
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    for step in itertools.count(found + 1):
+        for variable in state.values():
+            variable.assign(tf.fill(variable.shape, tf.cast(step, variable.dtype)))
+        history["step"].append(step)
+        if line and step > found + 1:  # the first save mends what the last kill left
+            die_at(line)
+        place.save(step, history)
+        sys.settrace(None)
+        note(folder, saved=step)
+        if line and step > found + 2:
+            os._exit(0)
+
+
+def die_at(line):
+    """Let this process kill itself before the given line, counted from here, of checkpoints.py and shutil.py."""
+    left = [line]
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename not in (checkpoints.__file__, shutil.__file__):
+            return None
+        left[0] -= event == "line"
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+
+
+def kill_while_saving(folder):
+    """Half of the kills step through the lines that saving executes, the others fall anywhere."""
+    folder.mkdir()
+    draw = random.Random(0)
+    for number in range(SAVES // 2):
+        in_a_child(-signal.SIGKILL, save_until_killed, folder, line=1 + 5 * number)
+        in_a_child(-signal.SIGKILL, save_until_killed, folder, delay=draw.uniform(0.01, 0.1))
+    in_a_child(0, save_until_killed, folder, line=10**9)
+
+
+def in_a_child(expected, function, *arguments, **options):
+    """Call ``function`` in a forked process and wait; it must end with the ``expected`` status."""
+    child = FORK.Process(target=function, args=arguments, kwargs=options)
+    child.start()
+    child.join()
+    if child.exitcode != expected:
+        raise RuntimeError(f"{function.__name__}{arguments} {options}: {child.exitcode} instead of {expected}")
+
+
+def main(root, folder):
+    beside = FORK.Process(target=chain, args=(root, folder / "killed", [*KILLS, None]), kwargs=PLAIN)
+    beside.start()
+    chain(root, folder / "unbroken", [None], **PLAIN)
+    chain(root, folder / "steered", [None], **STEERED)
+    chain(root, folder / "steered_killed", [*FEWER_KILLS, None], **STEERED)
+    kill_while_saving(folder / "saves")
+    beside.join()
+    sys.exit(beside.exitcode)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
+
+
+# --- killed after a step ---
+
+
+@pytest.fixture(scope="module")
+def notes(orchard_root, tmp_path_factory):
+    """What the program noted: ``{name of the job: [line, …]}``; and ``notes["folder"]``."""
+    folder = tmp_path_factory.mktemp("resume")
+    result = subprocess.run([sys.executable, __file__, orchard_root, folder], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    jobs = {path.parent.name: [json.loads(line) for line in path.open()] for path in folder.glob("*/notes")}
+    return {"folder": folder, **jobs}
+
+
+def steps(lines):
+    return [line for line in lines if "step" in line]
+
+
+@pytest.mark.parametrize(
+    "job, unbroken, kills", [("killed", "unbroken", [*KILLS]), ("steered_killed", "steered", FEWER_KILLS)]
+)
+def test_every_step_of_a_killed_run_is_the_unbroken_runs(notes, job, unbroken, kills):
+    reference = steps(notes[unbroken])
+    assert [line["step"] for line in reference] == list(range(1, 13))
+    starts = [line["start"] for line in notes[job] if "start" in line]
+    assert starts == [0] + [kill // 3 * 3 for kill in kills]  # from the newest checkpoint, never from nothing
+    done = steps(notes[job])
+    ends = [step for start, end in zip(starts, [*kills, 12], strict=True) for step in range(start + 1, end + 1)]
+    assert [line["step"] for line in done] == ends
+    for line in done:
+        assert line == reference[line["step"] - 1]
+
+
+def test_moves_after_the_last_checkpoint_were_replayed_not_made_again(notes):
+    moved = [line["moved_after"] for line in notes["steered_killed"] if "moved_after" in line]
+    # those after steps 4, 7 and 10 came after checkpoints 3, 6 and 9, and the run was killed a step later
+    assert moved == [1, 4, 7, 10]
+    assert [line["start"] for line in notes["steered_killed"] if "start" in line] == [0, 0, 3, 6, 9]
+
+
+def test_dropout_was_on(notes, orchard_root):
+    run = make_run(orchard_root, notes["folder"] / "steered" / "run", STEERED["generator"])
+    calls = [layer.calls for layer in run.gan.generator_ab.layers if isinstance(layer, layers.Dropout)]
+    assert [int(count) for count in calls] == [2 * 12]  # in a step: a fake with a twin, and a cycle
+
+
+# --- killed while saving ---
+
+
+def test_fifty_kills_while_saving_leave_fifty_whole_states(notes):
+    lines = notes["saves"]
+    found = [line for line in lines if "found" in line]
+    assert len(found) == SAVES + 1 and all(line["whole"] for line in found)
+    saved = 0
+    for line in lines:
+        if "found" in line:
+            assert saved <= line["found"] <= saved + 1  # the last one saved, or the one that was being saved
+        saved = line.get("saved", line.get("found"))
+    assert sum(line["leftovers"] for line in found) > SAVES // 4  # the kills did fall into the middle of saves
+
+
+# --- damage ---
+
+
+@pytest.fixture
+def finished(notes, tmp_path):
+    """The folder of a run of 12 steps, with its checkpoints of steps 9 and 12."""
+    return shutil.copytree(notes["folder"] / "unbroken" / "run", tmp_path / "run")
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A state and its checkpoints of steps 1 and 2, which hold 1 and 2."""
+    value = tf.Variable(0)
+    place = Checkpoints(tmp_path / "checkpoints", {"value": value}, {"seed": 0})
+    for step in (1, 2):
+        value.assign(step)
+        place.save(step, {"step": [*range(step)]})
+    return value, place
+
+
+FILES = ("card", "history.npz", "state.data-00000-of-00001", "state.index")
+DAMAGES = {
+    "emptied": lambda data: [b""],
+    "truncated": lambda data: [data[:-1], data[: len(data) // 2]],
+    "flipped": lambda data: [data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :] for i in range(0, len(data), 5)],
+    "deleted": lambda data: [None],
+}
+
+
+def write(path, data):
+    path.unlink() if data is None else path.write_bytes(data)
+
+
+def test_these_are_all_the_files_of_a_checkpoint(two):
+    assert sorted(path.name for path in two[1].place.glob("step-00000002/*")) == sorted(FILES)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_means_the_checkpoint_before_and_then_an_error(two, file, how):
+    value, place = two
+    newest, older = (place.place / f"step-{step:08d}" / file for step in (2, 1))
+    before, first = newest.read_bytes(), older.read_bytes()
+    for harm in DAMAGES[how](before):
+        value.assign(-1)
+        write(newest, harm)
+        with pytest.warns(UserWarning, match="step 2.*damaged"):
+            assert place.restore() == {"step": [0]}
+        assert int(value) == 1
+        newest.write_bytes(before)
+    value.assign(-1)
+    write(newest, DAMAGES[how](before)[0])
+    write(older, DAMAGES[how](first)[-1])
+    for _ in range(2):  # every time
+        with pytest.warns(UserWarning), pytest.raises(CheckpointError, match="None of the checkpoints"):
+            place.restore()
+    assert int(value) == -1
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_to_the_same_end(finished, notes, orchard_root):
+    newest = finished / "checkpoints" / "step-00000012" / "state.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="step 12.*damaged"):
+        run = make_run(orchard_root, finished, **PLAIN, seed=9)
+    assert run.step == 9
+    run.start()
+    run.wait(120)
+    expected = steps(notes["unbroken"])[-1]
+    assert {"step": 12, **fingerprint(run)} == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # the damaged one has been replaced
+        again = make_run(orchard_root, finished, **PLAIN, seed=9)
+    assert {"step": again.step, **fingerprint(again)} == expected
+
+
+def test_a_run_with_no_whole_checkpoint_is_refused(finished, orchard_root):
+    for card in finished.glob("checkpoints/*/card"):
+        card.unlink()
+    with pytest.warns(UserWarning), pytest.raises(CheckpointError, match=r"steps \[9, 12\].*another directory"):
+        make_run(orchard_root, finished, **PLAIN)
+
+
+def test_another_run_in_the_directory_is_refused(finished, orchard_root):
+    with pytest.raises(ValueError, match="other networks"):
+        make_run(orchard_root, finished, **STEERED | {"moves": ()})
+
+
+@pytest.mark.parametrize("line", ['[4, "cycle"', "[4]", "4", '[4, "cycle", "x"]'])
+def test_a_broken_record_of_the_sliders_is_said(finished, orchard_root, line):
+    (finished / "events.jsonl").write_text(line + "\n")
+    with pytest.raises(CheckpointError, match="events.jsonl.*damaged"):
+        make_run(orchard_root, finished, **PLAIN)
+
+
+def test_more_checkpoints_by_choice(tmp_path):
+    place = Checkpoints(tmp_path, {"value": tf.Variable(0)}, {}, keep=4)
+    for step in range(6):
+        place.save(step, {})
+    assert place.steps() == [2, 3, 4, 5]
+    with pytest.raises(ValueError, match="At least two"):
+        Checkpoints(tmp_path, {}, {}, keep=1)
+
+
+# --- a full disk ---
+
+
+@contextlib.contextmanager
+def room_for(size):
+    """No file may grow beyond ``size`` bytes: to a program that writes, it is as if the disk were full."""
+    _, most = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("largest", ["state.data-00000-of-00001", "history.npz", "card"])
+def test_a_full_disk_is_an_error_in_words_and_leaves_the_rest(largest, tmp_path):
+    count = 3000
+    value = tf.Variable(tf.ones(count if largest.startswith("state") else 1))
+    history = {"step": [0.0] * (count if largest == "history.npz" else 1)}
+    about = "x" * (count if largest == "card" else 1)
+    place = Checkpoints(tmp_path / "run", {"value": value}, {"about": about})
+    place.save(1, history)
+    sizes = {path.stat().st_size: path.name for path in place.place.glob("step-00000001/*")}
+    *others, size = sorted(sizes)
+    assert sizes[size] == largest
+    with room_for((size + others[-1]) // 2), pytest.raises(CheckpointError, match=r"step 2 .*intact: \[1\].*disk full"):
+        place.save(2, history)
+    assert [path.name for path in place.place.iterdir()] == ["step-00000001"]
+    assert place.restore() == history
+    place.save(2, history)  # there is room again
+    assert place.steps() == [1, 2]
+
+
+def test_a_run_on_a_full_disk_ends_in_words_and_goes_on_exactly(notes, orchard_root, tmp_path):
+    finished = shutil.copytree(notes["folder"] / "unbroken" / "run", tmp_path / "run")
+    shutil.rmtree(finished / "checkpoints" / "step-00000012")
+    run = make_run(orchard_root, finished, **PLAIN)
+    run.start()
+    with room_for(1000), pytest.raises((OSError, CheckpointError)) as error:
+        run.wait(120)
+    print(repr(error.value))
+    assert not list(finished.rglob("*.tmp"))
+    again = make_run(orchard_root, finished, **PLAIN)
+    assert again.step == 9
