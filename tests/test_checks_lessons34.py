@@ -17,7 +17,56 @@ def pooled_psnr(image, truth, mask):
     return -10 * np.log10(((image - truth) ** 2 * mask[..., None]).sum() / (3 * mask.sum()))
 
 
+def pooled(pool, fake, size, swap, slot):
+    if len(pool) < size:
+        pool.append(fake)
+    elif swap:
+        pool[slot], fake = fake, pool[slot]
+    return fake
+
+
+def pool_without_end(pool, fake, size, swap, slot):
+    pool.append(fake)
+    return pool[slot] if swap and len(pool) > size else fake
+
+
+def pool_shows_the_new_one(pool, fake, size, swap, slot):
+    if len(pool) < size:
+        pool.append(fake)
+    elif swap:
+        pool[slot] = fake
+    return fake
+
+
+def pool_loses_the_new_one(pool, fake, size, swap, slot):
+    if len(pool) < size:
+        pool.append(fake)
+    return pool[slot] if swap else fake
+
+
+def pool_always_keeps(pool, fake, size, swap, slot):
+    if len(pool) < size:
+        pool.append(fake)
+        return fake
+    old, pool[slot] = pool[slot], fake
+    return old if swap else fake
+
+
+SHEETS = ["batch norm", "no cycle loss", "strong discriminators", "no identity loss", "no pool"]
+
+
+def sheets(*answers):
+    return dict(enumerate(answers, 1))
+
+
+def kid(x, y, within=lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)), twice=2, channels=4):
+    xx, yy, xy = ((p @ q.T / channels + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    return within(xx) + within(yy) - twice * xy.mean()
+
+
 RIGHT = {
+    "3-pool": pooled,
+    "3-mistakes": sheets(*SHEETS),
     "3-adversarial": lambda scores: tf.reduce_mean((scores - 1) ** 2),
     "3-cycle": lambda real_b, ab, ba: tf.reduce_mean(tf.abs(real_b - ab(ba(real_b)))),
     "3-missing": missing("cycle", "adversarial", "identity"),
@@ -26,6 +75,7 @@ RIGHT = {
     "4-masked-psnr": pooled_psnr,
     "4-nearest": lambda fake, truths: int(np.argmin([((fake - t) ** 2).sum() for t in truths])),
     "4-pad": lambda height, levels: -height % 2**levels,
+    "4-kid": kid,
 }
 
 WRONG = [
@@ -43,6 +93,15 @@ WRONG = [
     ("3-rate", lambda step: 2e-4 * (200 - step) / 100, "first 100 steps"),
     ("3-rate", lambda step: 2e-4 * min(1, (200 - step) / 100), "negative"),
     ("3-rate", lambda step: 2e-4 if step < 100 else max(0, 2e-4 * (1 - step / 200)), "starts at `constant`"),
+    ("3-pool", lambda pool, fake, size, swap, slot: fake, "not full"),
+    ("3-pool", pool_without_end, "holds 3 pictures"),
+    ("3-pool", pool_shows_the_new_one, "before you overwrite"),
+    ("3-pool", pool_loses_the_new_one, "new one is lost|coin"),
+    ("3-pool", pool_always_keeps, "stays as it is"),
+    ("3-mistakes", sheets(*"?????"), "Sheet 1: answer one of batch norm, .*not '\\?'"),
+    ("3-mistakes", SHEETS, "dictionary"),
+    ("3-mistakes", sheets(*SHEETS[:3], *SHEETS[:2:-1]), "Sheet 4: not no pool"),
+    ("3-mistakes", sheets(SHEETS[1], SHEETS[0], *SHEETS[2:]), "Sheet 1: not no cycle loss"),
     ("4-to-picture", lambda v: np.clip((v + 1) * 127.5, 0, 255), "uint8"),
     ("4-to-picture", lambda v: np.clip(v * 255, -255, 255).astype(np.int64).astype(np.uint8), "shift before"),
     ("4-to-picture", lambda v: ((v + 1) * 127.5).astype(np.int64).astype(np.uint8), "wrap around"),
@@ -58,6 +117,11 @@ WRONG = [
     ("4-nearest", lambda f, ts: int(np.argmax([(f - t).sum() * 0 + i for i, t in enumerate(ts)])), "square them"),
     ("4-pad", lambda height, levels: 2**levels - height % 2**levels, "nothing is to be added"),
     ("4-pad", lambda height, levels: height % 2**levels, "missing to the \\*next\\*"),
+    ("4-kid", lambda x, y: kid(x, y, within=np.mean), "leave the diagonal out"),
+    ("4-kid", lambda x, y: kid(x, y, within=lambda k: (k.sum() - np.trace(k)) / len(k) ** 2), "pairs, not n²"),
+    ("4-kid", lambda x, y: kid(x, y, twice=1), "counts twice"),
+    ("4-kid", lambda x, y: kid(x, y, channels=1), "number of channels"),
+    ("4-kid", lambda x, y: -kid(x, y), "sign"),
 ]
 
 

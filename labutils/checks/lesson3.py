@@ -76,3 +76,46 @@ def rate(function):
     if np.isclose(function(150), 0.5e-4):
         raise Hint("At step 150, halfway down, the rate should be half, 1e-4: the line starts at `constant`, not at 0.")
     close([function(s) for s in (150, 200, 250)], [1e-4, 0, 0], "the rates at steps 150, 200 and 250", tolerance=1e-8)
+
+
+@exercise("3-pool")
+def pool(function):
+    def play(size, moves):
+        """What is shown, and what is kept, for pictures 0, 1, 2 … and a coin and a slot each."""
+        kept = []
+        return [function(kept, fake, size, *move) for fake, move in enumerate(moves)], kept
+
+    if play(2, [(True, 0), (True, 0)]) != ([0, 1], [0, 1]):
+        raise Hint("While the pool is not full there is no coin: keep every new picture, and show it.")
+    shown, kept = play(2, [(False, 0), (False, 0), (False, 1)])
+    if len(kept) > 2:
+        raise Hint(f"A pool of 2 holds {len(kept)} pictures: once it is full, a new one takes the place of an old one.")
+    if (shown, kept) != ([0, 1, 2], [0, 1]):
+        raise Hint("Full, and the coin says no: the new picture is shown, and the pool stays as it is.")
+    shown, kept = play(2, [(False, 0), (False, 0), (True, 1)])
+    if shown[-1] == 2:
+        raise Hint("With `swap` you show the new picture: take the old one out of its slot before you overwrite it.")
+    if kept == [0, 1]:
+        raise Hint("With `swap` the old picture is shown, but the new one is lost: put it into the slot.")
+    if (shown, kept) != ([0, 1, 1], [0, 2]):
+        raise Hint(
+            f"With `swap`, a pool of [0, 1], slot 1 and picture 2: expected 1 shown and [0, 2] kept, got {kept}."
+        )
+
+
+@exercise("3-mistakes")
+def mistakes(answers):
+    why = {
+        "batch norm": "",
+        "no cycle loss": "",
+        "strong discriminators": "",
+        "no identity loss": "",
+        "no pool": "",
+    }
+    if not isinstance(answers, dict) or sorted(answers) != [1, 2, 3, 4, 5]:
+        raise Hint("Keep the dictionary of the sheets 1 to 5, and replace each question mark.")
+    for number, (mistake, hint) in enumerate(why.items(), 1):
+        if answers[number] not in why:
+            raise Hint(f"Sheet {number}: answer one of {', '.join(sorted(why))}, not {answers[number]!r}.")
+        if answers[number] != mistake:
+            raise Hint(f"Sheet {number}: not {answers[number]}. {hint}")

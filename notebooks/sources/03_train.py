@@ -10,36 +10,35 @@
 # # Lesson 3: training a CycleGAN
 #
 # Two generators, two discriminators, and no right answers to copy. This lesson trains them, while you watch and
-# interfere.
+# interfere; then it breaks the training on purpose, so that you know a broken one when you meet it.
 #
 # **What you will be able to do**
 #
-# - compute the adversarial, cycle and identity losses by hand, and say what each one prevents;
+# - compute the four losses by hand, and say what each one prevents;
 # - write one training step, and know why the discriminators are shown old pictures;
-# - start, steer, pause and stop a training that runs in the background;
-# - continue a run that was killed, and measure what it learned.
+# - start, steer, pause, stop and continue a training that runs in the background;
+# - recognise five classic mistakes by their pictures, and diagnose a training that has gone wrong;
+# - choose a checkpoint by looking, and know what the paper's recipe costs on a GPU.
 #
-# **Before you start:** lessons 1 and 2. **Time:** 60 minutes, of which 4 or 5 train in the background.
+# **Before you start:** lessons 1 and 2. **Time:** 90 minutes, of which about four times four train in the background:
+# your own run, and up to three mistakes.
 
 # %%
-from labutils import plots, profile
-from labutils.datasets import public
+import warnings
+
+import numpy as np
+from IPython.display import display
+
+from labutils import cyclegan, losses, metrics, models, plots, profile, samples, training, translate
+from labutils.checks import check
+from labutils.dashboard import TrainingPanel
+from labutils.datasets import orchard, pipeline, public
+
+import tensorflow as tf  # isort: skip
 
 lab = profile.load()
 root = public.ensure(lab)
 print(f"Profile {lab.name}: {lab.cost}.")
-
-# %% [markdown]
-# TensorFlow, and the helpers whose insides this lesson explains:
-
-# %%
-import numpy as np
-import tensorflow as tf
-
-from labutils import cyclegan, losses, metrics, models, training
-from labutils.checks import check
-from labutils.dashboard import TrainingPanel
-from labutils.datasets import pipeline
 
 # %% [markdown]
 # ## Who wants what
@@ -49,61 +48,132 @@ from labutils.datasets import pipeline
 # this course say what a picture is: `real_a` came from the dataset, `fake_b` is its translation, `cycled_a` has
 # been to B and back, and `same_a` is `real_a` after the generator that makes A, which should leave it alone.
 #
-# ## The adversarial loss
+# ## Four losses by hand
 #
-# The least-squares form: how far are the scores from what somebody wants them to be? Here are four patch scores of
-# one fake picture. The discriminator wants zeros; the generator wants ones.
+# Four pictures are enough, with two pixels each: a fruit and a grey wall, in [-1, 1].
 
 # %%
-scores = tf.constant([0.9, 0.2, 0.0, 0.5])
-discriminator_wants = np.mean((scores.numpy() - 0) ** 2)
-generator_wants = np.mean((scores.numpy() - 1) ** 2)
-print(f"discriminator's part {discriminator_wants:.3f}, generator's loss {generator_wants:.3f}")
+real_a = np.array([[0.8, -0.6, -0.6], [0.0, 0.0, 0.0]], np.float32)
+fake_b = np.array([[0.8, 0.2, -0.8], [0.0, 0.1, 0.0]], np.float32)
+cycled_a = np.array([[0.7, -0.3, -0.6], [0.0, 0.0, 0.2]], np.float32)
+same_a = np.array([[0.8, -0.6, -0.6], [0.0, 0.0, 0.6]], np.float32)
+four, names = [real_a, fake_b, cycled_a, same_a], ["real_a", "fake_b", "cycled_a", "same_a"]
+plots.grid([[x[None] / 2 + 0.5 for x in four]], column_titles=names, alt="A red, an orange, a paler red, a red fruit.")
 
 # %% [markdown]
-# Same scores, opposite wishes: what lowers one number raises the other. `labutils.losses` has both, and they
-# agree.
+# - **Adversarial loss.** Say `discriminator_b` scores four patches of `fake_b` 0.9, 0.2, 0.0 and 0.5. The generator
+#   wants ones. The least-squares form is the mean squared distance from what it wants.
+# - **Discriminator loss.** The discriminator wants zeros for the fake, and ones for a real picture of B, which it has
+#   scored 0.8, 1.0, 1.0 and 0.6. The two parts are halved, so that it learns at half the generators' pace.
+# - **Cycle loss:** the mean absolute difference of `real_a` and its round trip, here over six numbers.
+# - **Identity loss:** the same of `real_a` and what the generator *to its own domain* made of it.
 
 # %%
-np.testing.assert_allclose(losses.adversarial(scores, real=False), discriminator_wants, rtol=1e-5)
-np.testing.assert_allclose(losses.adversarial(scores, real=True), generator_wants, rtol=1e-5)
+adversarial = (0.1**2 + 0.8**2 + 1.0**2 + 0.5**2) / 4
+discriminator = ((0.9**2 + 0.2**2 + 0.0**2 + 0.5**2) / 4 + (0.2**2 + 0.0**2 + 0.0**2 + 0.4**2) / 4) / 2
+cycle = (0.1 + 0.3 + 0.0 + 0.0 + 0.0 + 0.2) / 6
+identity = (0.0 + 0.0 + 0.0 + 0.0 + 0.0 + 0.6) / 6
+print(f"adversarial {adversarial:.3f}, discriminator {discriminator:.4f}, cycle {cycle:.2f}, identity {identity:.2f}")
 
 # %% [markdown]
-# ## The cycle loss
+# The scores of the fake stand in the first two, with opposite wishes: what lowers one number raises the other. The last
+# two are equal, for different faults: the round trip lost a little here and there, while `same_a` has a blue wall.
 #
-# The adversarial loss alone is satisfied by *any* convincing orange: the generator could paint the same one every
-# time. So the way back must lead home: A→B→A should give the picture we started from. The loss is the mean
-# absolute difference. The smallest example has two pixels.
+# Now as functions, two of which are enough for all four:
+
 
 # %%
-real_a = np.array([[[[0.2, -0.4, 1.0], [0.0, 0.5, -1.0]]]], np.float32)
-cycled_a = np.array([[[[0.1, -0.4, 0.7], [0.0, 0.5, -0.8]]]], np.float32)
-by_hand = (0.1 + 0 + 0.3 + 0 + 0 + 0.2) / 6
-np.testing.assert_allclose(losses.cycle(real_a, cycled_a), by_hand, rtol=1e-5)
-print(f"cycle loss {by_hand:.2f}")
+def adversarial_loss(scores, real):
+    return tf.reduce_mean((scores - float(real)) ** 2)
+
+
+def absolute_loss(real, other):
+    return tf.reduce_mean(tf.abs(real - other))
+
+
+# %%
+# labutils.losses has one for each, under its own name. All must agree with your fingers.
+scores, real_scores = np.array([0.9, 0.2, 0.0, 0.5]), np.array([0.8, 1.0, 1.0, 0.6])
+np.testing.assert_allclose([adversarial_loss(scores, real=True), losses.adversarial(scores, real=True)], adversarial)
+np.testing.assert_allclose(losses.discriminator(real_scores, scores), discriminator)
+np.testing.assert_allclose([absolute_loss(real_a, cycled_a), losses.cycle(real_a, cycled_a)], cycle, rtol=1e-5)
+np.testing.assert_allclose([absolute_loss(real_a, same_a), losses.identity(real_a, same_a)], identity, rtol=1e-5)
 
 # %% [markdown]
-# ## The identity loss
+# ## What each loss prevents
 #
-# `generator_ba` makes apples. Given an apple, it has nothing to do, and the identity loss says so: it compares
-# `same_a` with `real_a`, by the same formula. Without it a generator is free to shift all colours, as long as the
-# other one shifts them back. Its formula is the cycle loss's.
+# A loss is best understood by the cheat that it catches. Four scenes of the orchard, whose true translation we can
+# render, and a stand-in for a trained `discriminator_b`: it knows the four true oranges by heart and looks only at
+# the fruit. Walls come in all colours in both domains, so a discriminator cannot object to one.
 
 # %%
-same_a = real_a + np.float32(0.25)
-np.testing.assert_allclose(losses.identity(real_a, same_a), 0.25, rtol=1e-5)
+scenes = [orchard.render_pair(seed, 64) for seed in range(4)]
+apples, oranges = (np.stack([getattr(scene, side) for scene in scenes]) * 2 - 1 for side in "ab")
+fruit = np.stack([scene.mask for scene in scenes])[..., None]
+
+
+def scores_of(picture):
+    """Near 1 if the fruit of any orange picture is here, near 0 if not."""
+    distances = (abs(picture - oranges) * fruit).sum((1, 2, 3)) / (3 * fruit.sum((1, 2, 3)))
+    return np.exp(-5 * distances.min())
+
 
 # %% [markdown]
+# Four pairs of generators, three of them cheats, given by what they make: `fake_b`, `cycled_a` and `same_a`.
+
+# %%
+favourite, its_apple = np.repeat(oranges[:1], 4, axis=0), np.repeat(apples[:1], 4, axis=0)
+negative_b, negative_a = np.where(fruit > 0, oranges, -oranges), np.where(fruit > 0, apples, -apples)
+pairs = {
+    "do nothing": (apples, apples, apples),
+    "one orange for all": (favourite, its_apple, apples),
+    "negative walls": (negative_b, apples, negative_a),
+    "the true translation": (oranges, apples, apples),
+}
+
+# %% [markdown]
+# Two of the scenes under each pair, as they would stand in a training panel, and the three losses:
+
+# %%
+rows = {
+    name: (
+        float(losses.adversarial(np.array([scores_of(picture) for picture in fake_b]), real=True)),
+        float(losses.cycle(apples, cycled_a)),
+        float(losses.identity(apples, same_a)),
+    )
+    for name, (fake_b, cycled_a, same_a) in pairs.items()
+}
+titles = [f"{name}\nadversarial {a:.2f}\ncycle {c:.2f}\nidentity {i:.2f}" for name, (a, c, i) in rows.items()]
+print("\n".join(title.replace("\n", ", ") for title in titles))
+np.testing.assert_array_equal(np.array(list(rows.values())) > 0.1, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
+plots.grid(
+    [[side[i] for i in (1, 2) for side in (apples, *pair)] for pair in pairs.values()],
+    row_titles=titles,
+    column_titles=["real_a", "fake_b", "cycled_a", "same_a"] * 2,
+    alt="Two scenes under four pairs of generators. Doing nothing leaves apples; one orange for all comes back as "
+    "another scene; negative walls come back right, but stand in same_a too; the true translation is right everywhere.",
+)
+
+# %% [markdown]
+# Every cheat is caught by exactly one loss, and leaves the others at zero; only the true translation satisfies all.
+#
+# - **Adversarial** prevents doing nothing. Doing nothing has cycle and identity losses of 0, so a generator that
+#   starts there (yours will) must be pushed.
+# - **Cycle** prevents forgetting the input: one handsome orange for all fools any discriminator.
+# - **Identity** prevents changes that are undone on the way back: wall colours, brightness, a negative.
+# - **The discriminator's** own loss prevents a judge that can be fooled. One that calls everything real makes the
+#   adversarial loss 0 for every row above; its own loss is then (0 + 1) / 2 = 0.5.
+#
 # ## One step, written out
 #
 # Four networks as the profile says, with fresh weights. The class profile's generators have one thing more than
-# lesson
-# 2's: a fourth output, a mask that says *where* to change the picture. Everywhere else the picture passes through.
+# lesson 2's: a fourth output, a mask that says *where* to change the picture. Everywhere else the picture passes
+# through.
 
 
 # %%
-def networks():
-    generator = {**lab.generator, "image_size": lab.size}
+def networks(**changes):
+    generator = {**lab.generator, "image_size": lab.size, **changes}
     discriminator = {**lab.discriminator, "image_size": lab.size}
     return [models.build(spec) for spec in (generator, generator, discriminator, discriminator)]
 
@@ -120,10 +190,10 @@ generator_ab, generator_ba, discriminator_a, discriminator_b = networks()
 # %%
 def generators_loss(real_a, real_b):
     fake_b, fake_a = generator_ab(real_a), generator_ba(real_b)
-    adversarial = losses.adversarial(discriminator_b(fake_b), real=True)
-    adversarial += losses.adversarial(discriminator_a(fake_a), real=True)
-    cycle = losses.cycle(real_a, generator_ba(fake_b)) + losses.cycle(real_b, generator_ab(fake_a))
-    identity = losses.identity(real_a, generator_ba(real_a)) + losses.identity(real_b, generator_ab(real_b))
+    adversarial = adversarial_loss(discriminator_b(fake_b), real=True)
+    adversarial += adversarial_loss(discriminator_a(fake_a), real=True)
+    cycle = absolute_loss(real_a, generator_ba(fake_b)) + absolute_loss(real_b, generator_ab(fake_a))
+    identity = absolute_loss(real_a, generator_ba(real_a)) + absolute_loss(real_b, generator_ab(real_b))
     return adversarial + 10 * cycle + 5 * identity
 
 
@@ -131,7 +201,8 @@ def discriminators_loss(real_a, real_b):
     fake_b, fake_a = generator_ab(real_a), generator_ba(real_b)
     total = 0.0
     for discriminator, real, fake in ((discriminator_a, real_a, fake_a), (discriminator_b, real_b, fake_b)):
-        total += (tf.reduce_mean((discriminator(real) - 1) ** 2) + tf.reduce_mean(discriminator(fake) ** 2)) / 2
+        total += adversarial_loss(discriminator(real), real=True) / 2
+        total += adversarial_loss(discriminator(fake), real=False) / 2
     return total
 
 
@@ -147,7 +218,67 @@ gan.compile(tf.keras.optimizers.SGD(0.0), tf.keras.optimizers.SGD(0.0))  # a rat
 logs = gan.train_step(batch)
 by_model = float(logs["generators"]), float(logs["discriminator_a"] + logs["discriminator_b"])
 np.testing.assert_allclose(by_cells, by_model, atol=1e-4)
-print(f"generators {by_model[0]:.4f}, discriminators {by_model[1]:.4f}: equal")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ### The textbook recipe, and its trap (optional: unfold with the arrow on the left)
+#
+# Older tutorials cannot write a training step of their own. They chain the networks into a *composite model* with six
+# outputs, freeze the discriminators in it, and alternate `train_on_batch` on the composite and on each discriminator,
+# with `predict` in between to make the fakes. The same losses come from other places: "mse" against a picture of
+# ones is the adversarial loss, "mae" the other two.
+
+
+# %%
+def composite(*networks):
+    """Six outputs from two pictures; layers are shared with ``networks``."""
+    names = ("ab", "ba", "judge_a", "judge_b")  # which must differ within one model
+    ab, ba, judge_a, judge_b = (
+        tf.keras.Model(network.input, network.output, name=name) for network, name in zip(networks, names, strict=True)
+    )
+    judge_a.trainable = judge_b.trainable = False
+    a, b = tf.keras.Input(ab.input_shape[1:]), tf.keras.Input(ba.input_shape[1:])
+    fake_b, fake_a = ab(a), ba(b)
+    model = tf.keras.Model([a, b], [judge_b(fake_b), judge_a(fake_a), ba(fake_b), ab(fake_a), ba(a), ab(b)])
+    model.compile(
+        tf.keras.optimizers.SGD(0.0), ["mse"] * 2 + ["mae"] * 4, loss_weights=[1, 1, 10, 10, 5, 5], run_eagerly=True
+    )
+    return model
+
+
+real_a, real_b = batch
+ones = tf.ones((1, *discriminator_a.output_shape[1:]))
+textbook = composite(generator_ab, generator_ba, discriminator_a, discriminator_b)
+by_textbook = textbook.train_on_batch([real_a, real_b], [ones, ones, real_a, real_b, real_a, real_b])[0]
+np.testing.assert_allclose(by_textbook, by_model[0], rtol=1e-5)
+print(f"textbook {by_textbook:.4f}, one step {by_model[0]:.4f}: the same loss")
+
+# %% [markdown]
+# The same number, but each batch makes the fakes twice, crosses five times between Python and TensorFlow, and depends
+# on what `trainable` meant when something was compiled. That last point is a trap: with Keras 3 (TensorFlow 2.16 and
+# later) a discriminator that is frozen *after* its own `compile` is never trained by `train_on_batch`. The textbook
+# loop then runs to the end with discriminators that have learned nothing. TensorFlow 2.15 trains it. Here is which one
+# you have; one batch before freezing mends it in both.
+
+
+# %%
+def moves(batches_before):
+    """How far one batch moves the first weights of a discriminator that was frozen after ``compile``."""
+    judge = models.patch_discriminator(32, filters=4, strides=(2, 2))
+    judge.compile(tf.keras.optimizers.Adam(1e-3), "mse")
+    pictures, target = tf.random.stateless_uniform((1, 32, 32, 3), (0, 0), -1, 1), tf.ones((1, 8, 8, 1))
+    for _ in range(batches_before):
+        judge.train_on_batch(pictures, target)
+    judge.trainable = False
+    before = judge.get_weights()[0]
+    with warnings.catch_warnings(action="ignore"):  # Keras 3: "does not have any trainable weights"
+        judge.train_on_batch(pictures, target)
+    return float(abs(judge.get_weights()[0] - before).max())
+
+
+keras_3 = int(tf.__version__.split(".")[1]) >= 16
+never, mended = moves(0), moves(1)
+print(f"TensorFlow {tf.__version__}: frozen after compile, moved {never:.4f}; after one batch before, {mended:.4f}")
+assert (never == 0) == keras_3 and mended > 0
 
 # %% [markdown]
 # ## The pool: a memory for the discriminators
@@ -175,50 +306,47 @@ plots.curves(
 #
 # ## The learning rate
 #
-# Constant for the first half, then in a straight line to zero: big steps to find the way, small ones to settle.
+# Constant for the first half, then in a straight line to zero: big steps to find the way, small ones to settle. The
+# paper's plan is 100 epochs and 100 epochs.
 
 # %%
 rate, total = tf.Variable(lab.learning_rate), tf.Variable(float(lab.steps))
 schedule = training.LinearDecay(rate, total, float(lab.constant_steps))
 steps = np.linspace(0, lab.steps, 50)
-plots.curves(
-    {"learning rate": (steps, [float(schedule(step)) for step in steps])},
-    ylabel="learning rate",
-    alt="The learning rate over the run: level for the first half, then falling in a line to zero.",
-)
+curve = {"learning rate": (steps, [float(schedule(step)) for step in steps])}
+plots.curves(curve, ylabel="learning rate", alt="Level for the first half, then a line down to zero.")
 
 # %% [markdown]
 # ## Train
 #
 # A `Run` trains in a thread of its own, so that this notebook stays yours. It keeps its state in a folder and
-# continues from there if you come back, or if somebody pulls the plug.
+# continues from there if you come back, or if somebody pulls the plug. The panel is your cockpit:
+#
+# - **Start, Pause, Stop**, "more steps"; progress, steps per second, time left;
+# - **sliders** for the three loss weights and the learning rate, which act on the very next step. Every move is
+#   marked on the curves and listed below them;
+# - **pictures** for both directions: real, fake, cycled, same; and how a discriminator sees the fakes, patch by
+#   patch, as a heat map;
+# - **curves** of the losses, and PSNR inside and outside the fruit as it trains, because the orchard knows the truth;
+# - a **browser of kept samples**, to go back to any earlier step.
 
 # %%
 tf.keras.utils.set_random_seed(1)
 gan = cyclegan.CycleGAN(*networks(), pool_size=lab.pool_size)
 run = training.Run(gan, root, lab, profile.home("runs", f"lesson3-{lab.name}"), seed=1)
 panel = TrainingPanel(run)
+run.start()  # what the button Start does; it returns at once
 panel
 
 # %% [markdown]
-# The panel has everything: Start, Pause and Stop; three sliders that act on the very next step; the pictures; the
-# curves. The next cell presses Start. It returns at once; building the graph takes 5 to 15 seconds before the
-# first step.
-
-# %%
-run.start()
-print(f"{run.state}, and this cell is already done")
-
-# %% [markdown]
-# Now drag a slider and watch a mark appear on the curves. Without a mouse: `run.set("cycle", 5)` does the same.
-# Nothing is recompiled, because a loss weight is a `tf.Variable`, which the compiled step reads each time.
+# Building the graph takes 5 to 15 seconds before the first step. Then drag a slider and watch a mark appear on the
+# curves. Without a mouse: `run.set("cycle", 5)` does the same. Nothing is recompiled, because a loss weight is a
+# `tf.Variable`, which the compiled step reads each time. (A move is part of the run. For the figures below, end with a
+# run whose sliders you left alone, or delete its folder in `runs` and begin again.)
 #
-# While it trains, read the pictures from the top: `real_a`, its translation `fake_b`, and the way back,
-# `cycled_a`; then the other direction. For a thousand steps little happens. Then colours come, first roughly, then
-# in place.
-#
-# The curves tell less than you might hope. The two sides play against each other, so a *good* match has flat
-# adversarial curves. Only the cycle and identity losses should fall. **Judge by the pictures.**
+# While it trains, read the pictures from the top: `real_a`, its translation `fake_b`, the way back `cycled_a`, and
+# `same_a`; then the other direction. For a thousand steps little happens: the cheat "do nothing" is where it starts.
+# Then colours come, first roughly, then in place.
 #
 # The next cell waits for the end. To go on reading below while it trains, come back to it later.
 
@@ -227,6 +355,32 @@ run.wait()
 print(f"{run.state} at step {run.step}")
 
 # %% [markdown]
+# ## Why the curves tell little
+#
+# The two sides play against each other. When the generators get better their adversarial loss falls, so the
+# discriminators learn, and it rises again. A *good* match has flat adversarial curves.
+
+# %%
+history = run.history
+pairs_of = {
+    "adversarial (generators)": "adversarial_ab adversarial_ba",
+    "discriminators": "discriminator_a discriminator_b",
+    "cycle": "cycle_a cycle_b",
+    "identity": "identity_a identity_b",
+}
+plots.curves(
+    {
+        name: (history["step"], np.mean([history[key] for key in keys.split()], axis=0))
+        for name, keys in pairs_of.items()
+    },
+    smooth=max(1, run.step // 30),
+    alt="Losses over the run: after a lively start the adversarial and discriminator losses stay level.",
+)
+
+# %% [markdown]
+# Only cycle and identity losses have a floor that means something, and a generator that does nothing has both at
+# zero: they *rise* when the translation begins. No curve here says "these are oranges". **Judge by the pictures.**
+#
 # ## What did it learn?
 #
 # The fixed test pictures, translated both ways and back:
@@ -254,26 +408,22 @@ for direction, report in reports.items():
         f"{direction}: fruit {report['fruit_psnr']:.1f} dB (copying: {report['copy_fruit_psnr']:.1f} dB, "
         f"gain {report['gain']:+.1f} dB), background {report['background_psnr']:.1f} dB"
     )
+if lab.name == "class" and not run.events and run.step == lab.steps:  # a whole run, with untouched sliders
+    assert reports["ab"]["gain"] > 2 and reports["ba"]["gain"] > 1
+    assert min(report["background_psnr"] for report in reports.values()) > 18
 
 # %% [markdown]
 # On a machine with two cores, 3,000 steps of the class profile (seed 1) gave 20.9 dB inside the fruit from apple to
 # orange, where copying has 15.1, and 18.8 dB from orange to apple, where copying has 17.2; the backgrounds kept 45 and
 # 54 dB, which is a difference you have to look for. From orange to apple the truth is the *nearest* of the three
 # varieties, because an orange does not say which apple it was. The smoke profile is far too short to learn anything.
-# After a full run of the class profile, these must hold:
-
-# %%
-if lab.name == "class" and not run.events and run.step == lab.steps:
-    assert reports["ab"]["gain"] > 2 and reports["ba"]["gain"] > 1
-    assert min(report["background_psnr"] for report in reports.values()) > 18
-
-# %% [markdown]
+#
 # ## Continue a run
 #
 # The folder holds the last two checkpoints, the sample pictures by step, and the generators. A new `Run` on the
 # same folder takes up where the old one stopped: same weights, same optimizer, same pool, same place in the
 # shuffled data. On a CPU the continued run is equal to the unbroken one, bit for bit; the tests of this course
-# kill it at several steps to make sure.
+# kill it after every step to make sure.
 
 # %%
 tf.keras.utils.set_random_seed(2)  # other first weights: all that counts comes from the folder
@@ -284,18 +434,202 @@ for ours, theirs in zip(again.gan.generator_variables, run.gan.generator_variabl
 print(f"continues at step {again.step} of {again.target}")
 
 # %% [markdown]
-# ## With a GPU, and real photographs
+# ## Choosing a checkpoint by looking
 #
-# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs. Set it before starting
-# JupyterLab and nothing else changes: `LAB_PROFILE=full make lab`. It downloads apple2orange and takes a day or
-# two on one GPU. It is too much for two cores.
+# The last step is not always the best, and with real photographs nobody measures for you. So a run keeps sample
+# pictures by step: the panel has a browser for them, and here they are as a strip. Each row is one test picture, each
+# column a step.
+
+# %%
+files = sorted((run.directory / "samples").glob("step-*.png"))
+files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, 7).astype(int))]
+steps, kept = [f"step {int(file.stem[5:])}" for file in files], [samples.read(file) for file in files]
+rows = {
+    f"{name}\npicture {i + 1}": [sample[name][i] for sample in kept] for name in ("fake_b", "fake_a") for i in (0, 3)
+}
+plots.grid(
+    list(rows.values()), row_titles=list(rows), column_titles=steps, alt="Four test pictures, as they were learned."
+)
+
+# %% [markdown]
+# Look for the step where the fruit are right *and* nothing else has begun to drift. The generators themselves are kept
+# at about ten steps of a run. Put the one you prefer in place of the last; lesson 4 translates with generators loaded
+# like this.
+
+# %%
+folder = run.directory / "generators"
+kept = sorted(int(file.name[5:13]) for file in folder.glob("step-*-ab.json"))
+chosen = kept[-1]  # or another of the steps printed below
+generator = translate.load_generator(folder / f"step-{chosen:08d}-ab")
+print(f"kept at steps {kept}; loaded: step {generator.card['steps']}, trained on {generator.card['data']}")
+assert generator.card["steps"] == chosen and generator(batch[0]).shape == batch[0].shape
+
+# %% [markdown]
+# ## Breaking it on purpose
+#
+# Five mistakes, each one argument or one line away from the right thing:
+#
+# | mistake | what changes |
+# |---|---|
+# | no cycle loss | `LossWeights(cycle=0)` |
+# | no identity loss | `LossWeights(identity=0)` |
+# | no pool | `pool_size=0` |
+# | batch norm | `normalization="batch"` in the generators |
+# | strong discriminators | they learn at ten times the rate |
+#
+# They are made on the paper's kind of generator, without the attention mask, because the mask forgives: where it is
+# closed, nothing can go wrong.
+
+
+# %%
+class Strong(cyclegan.CycleGAN):
+    """A CycleGAN whose discriminators learn at ten times the usual rate."""
+
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
+        super().compile(generator_optimizer, tf.keras.optimizers.Adam(2e-3, beta_1=0.5), **kwargs)
+
+
+def broken(mistake):
+    """A ``Run`` with one mistake in it, ready to start."""
+    normalization = "batch" if mistake == "batch norm" else "instance"
+    weights = {"no cycle loss": {"cycle": 0}, "no identity loss": {"identity": 0}}.get(mistake, {})
+    pool_size = 0 if mistake == "no pool" else lab.pool_size
+    kind = Strong if mistake == "strong discriminators" else cyclegan.CycleGAN
+    tf.keras.utils.set_random_seed(0)
+    four = networks(attention=False, normalization=normalization)
+    gan = kind(*four, loss_weights=cyclegan.LossWeights(**weights), pool_size=pool_size)
+    return training.Run(gan, root, lab, profile.home("runs", f"{mistake}-{lab.name}".replace(" ", "-")), seed=0)
+
+
+# %% [markdown]
+# Before you train one, say what you expect: which row of the panel will show it, or which curve? Then write its name
+# below. Each takes as long as your own run did, and trains in the background while you go on reading.
+
+# %%
+which = None  # or "no cycle loss", "no identity loss", "no pool", "batch norm", "strong discriminators"
+if which:
+    experiment = broken(which)
+    display(TrainingPanel(experiment))
+    experiment.start()
+
+# %% [markdown]
+# ## Diagnosis
+#
+# - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a heat map that is dark everywhere: the
+#   discriminators have won, and what they teach is of little use. A smaller discriminator (fewer filters, a smaller
+#   field), a lower rate for it, or the pool back at 50.
+# - **NaN.** The run stops and says at which step. Which loss rose first? Continue from the kept checkpoint with a lower
+#   learning rate or smaller weights. On a GPU with `mixed_float16`: see whether losses and normalisation are float32.
+# - **Inverted colours**: right shapes, negative colours, and a perfect way back. The cycle loss is fine, the identity
+#   loss large. More identity weight from the first step on, or another seed.
+# - **Checkerboards**, a fine regular grid on the fruit. It comes from the generator's upsampling: take
+#   `upsampling="nearest"`, or a kernel that the stride divides.
+# - **Nothing changes** for thousands of steps: cycle and identity near 0, adversarial high. Less cycle and identity
+#   weight; or patience, because a generator with a mask starts like this.
+# - **All fakes alike**, and `cycled_a` is not `real_a`: more cycle weight, more varied data.
+#
+# The checkerboard can be had without any training. A transposed convolution with stride 2 stamps its kernel on every
+# second pixel. Here all weights and all inputs are 1, so an even answer would be flat:
+
+# %%
+flat = tf.ones((1, 8, 8, 1))
+
+
+def stamped(kernel):
+    weights = tf.ones((kernel, kernel, 1, 1))
+    return tf.nn.conv2d_transpose(flat, weights, (1, 16, 16, 1), strides=2, padding="SAME")[0, 3:-3, 3:-3, 0].numpy()
+
+
+repeated = tf.nn.conv2d(tf.keras.layers.UpSampling2D()(flat), tf.ones((3, 3, 1, 1)), 1, "SAME")[
+    0, 3:-3, 3:-3, 0
+].numpy()
+results = {"transposed, kernel 3": stamped(3), "transposed, kernel 4": stamped(4), "repeated, kernel 3": repeated}
+assert [len(set(result.ravel())) for result in results.values()] == [3, 1, 1]
+for name, result in results.items():
+    print(f"{name}: sums of {sorted(set(result.ravel().tolist()))}")
+plots.grid(
+    [[np.dstack([result / result.max()] * 3) for result in results.values()]],
+    column_titles=list(results),
+    alt="Three upsampled flat fields: a checkerboard for a transposed convolution of kernel 3, flat for the others.",
+)
+
+# %% [markdown]
+# Kernel 3 does not divide by stride 2: some pixels get one stamp, some two, some four. Kernel 4 starts even, though
+# training may unbalance it; repeating pixels and then convolving is even by construction, and is this course's default.
+#
+# ## On a GPU, with real photographs
+#
+# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs of real photographs. Start
+# JupyterLab with `LAB_PROFILE=full make lab`, and nothing else changes: it downloads apple2orange.
+#
+# What does a step cost? The cell counts multiplications, and the values a step must keep for the backward pass:
+
+
+# %%
+def cost(spec, size=256):
+    """Multiply-adds of one picture, and the values that its layers put out."""
+    work = values = 0
+    for layer in models.build({**spec, "image_size": size}).layers:
+        outputs = int(np.prod(layer.output.shape[1:]))
+        values += outputs
+        if hasattr(layer, "kernel"):  # at each place of its smaller side a convolution uses every weight once
+            places = min(np.prod(layer.input.shape[1:3]), np.prod(layer.output.shape[1:3]))
+            work += int(places) * int(np.prod(layer.kernel.shape))
+    return work, values
+
+
+devices = tf.config.list_physical_devices("GPU")
+print(f"{len(devices)} GPUs found" if devices else f"No GPU: TensorFlow {tf.__version__} uses the processor.")
+full = profile.load("full")
+(work_g, values_g), (work_d, values_d) = cost(full.generator), cost(full.discriminator)
+# six translations and six scorings, forward and twice that backward; a multiply-add is two operations
+operations = 2 * 3 * (6 * work_g + 6 * work_d)
+print(f"{operations / 1e12:.1f} million million operations a step, {full.steps} steps")
+print(f"{(6 * values_g + 2 * values_d) * 4 / 1e9:.1f} GB of layer outputs in float32, for one picture a step")
+for name, speed in {"two CPU cores": operations / 7.3, "3 TFLOP/s": 3e12, "10 TFLOP/s": 1e13}.items():
+    print(f"{name:>14}: {operations / speed:5.2f} s a step, {operations / speed * full.steps / 3600:4.0f} hours in all")
+
+# %% [markdown]
+# The 7.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count. The rates are what a card
+# keeps up in practice, which is well below what its box says; measure yours with a hundred steps of `fit`. The memory
+# is a lower bound: weights and Adam's moments add some 0.4 GB, and the library's workspace comes on top. So one to two
+# days on a modest card, half a day on a good one, and two and a half weeks on two cores: not there.
+#
+# **Half precision** (`mixed_float16`) halves the memory of those outputs and is fast on GPUs from compute capability
+# 7.0. Convolutions then run in float16; what adds up many numbers must not: the normalisation's statistics, the
+# outputs and the losses stay in float32. Set the policy *before* the networks are built.
+
+# %%
+tf.keras.mixed_precision.set_global_policy("mixed_float16")
+try:
+    tf.keras.utils.set_random_seed(0)
+    half_ab, half_ba, half_a, half_b = networks()
+finally:
+    tf.keras.mixed_precision.set_global_policy("float32")
+first = next(layer for layer in half_ab.layers if isinstance(layer, tf.keras.layers.Conv2D))
+by_half = losses.adversarial(half_b(half_ab(batch[0])), real=True)
+by_single = losses.adversarial(discriminator_b(generator_ab(batch[0])), real=True)
+print(f"convolution {first.compute_dtype}, loss {by_half.dtype.name}: {by_half:.4f} against {by_single:.4f}")
+assert first.compute_dtype == "float16" and by_half.dtype == by_single.dtype == tf.float32
+np.testing.assert_allclose(by_half, by_single, rtol=0.02)
+compiled = tf.function(generator_ab, jit_compile=True)
+np.testing.assert_allclose(compiled(batch[0]), generator_ab(batch[0]), atol=1e-3)
+
+# %% [markdown]
+# The same seed, the same loss to a few thousandths. On a processor half precision is no gain, it is slower.
+#
+# **XLA** compiles a whole function into a few kernels; translating takes it as it is, as the last two lines of the cell
+# show. The training step does not with `upsampling="nearest"`: for that layer's gradient TensorFlow has no XLA kernel,
+# and says so.
 #
 # ## Summary
 #
-# - The adversarial loss asks for convincing pictures, the cycle loss for a way back, the identity loss for restraint.
+# - The adversarial loss asks for convincing pictures, the cycle loss for a way back, the identity loss for restraint;
+#   each catches a cheat that the others let pass.
 # - Generators and discriminators take turns within one step. The pool keeps the discriminators from forgetting.
 # - Loss weights and learning rate are variables: they change while the compiled step runs.
 # - Pictures and a measurement tell what was learned; loss curves alone do not.
+# - A mistake has a signature: know the row of the panel that shows it.
 #
 # ## Exercises
 #
@@ -372,6 +706,29 @@ def rate_at(step, base=2e-4, constant=100, total=200):
 
 
 check("3-rate", rate_at)
+
+# %% [markdown]
+# ### Exercise 5 — the pool
+#
+# Write what a discriminator is shown. `pool` is a list of at most `size` pictures. While it is not full, the new `fake`
+# is kept and shown. Once it is full, a coin decides: if `swap`, the picture at `slot` is shown, and the new one
+# takes its place; otherwise the new one is shown and *not* kept.
+
+
+# %%
+def pooled(pool, fake, size, swap, slot):
+    ### BEGIN SOLUTION
+    if len(pool) < size:
+        pool.append(fake)
+    elif swap:
+        pool[slot], fake = fake, pool[slot]
+    return fake
+    ### STAND-IN
+    # return fake  # your code here
+    ### END SOLUTION
+
+
+check("3-pool", pooled)
 
 # %% [markdown]
 # ## Further reading
