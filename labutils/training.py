@@ -204,7 +204,7 @@ class Run:
     def _apply_controls(self):
         """Give the controls the values waiting for them: recorded moves that fall due, then new ones."""
         with self._lock:
-            pending, self.pending = self.pending, {}
+            pending = dict(self.pending)
         step = self.step
         for _, name, value in [event for event in self._recorded if event[0] <= step]:
             self.controls[name].assign(value)
@@ -213,6 +213,8 @@ class Run:
             return
         for name, value in pending.items():
             self.controls[name].assign(value)
+        with self._lock:  # only now: a control that waits no more has its new value
+            self.pending = {name: value for name, value in self.pending.items() if value != pending.get(name)}
         # a new decision replaces what was recorded for later
         dropped = [event for event in self._recorded if event[1] in pending]
         self._recorded = [event for event in self._recorded if event not in dropped]
