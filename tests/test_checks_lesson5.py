@@ -71,7 +71,7 @@ def test_every_exercise_is_tried():
 def test_right_answers_pass(name, monkeypatch, capsys):
     monkeypatch.setenv("LAB_STRICT", "1")
     checks.check(name, RIGHT[name])
-    assert capsys.readouterr().out == f"{name}: right.\n"
+    assert capsys.readouterr().out.startswith(f"{name}: right.\n")
 
 
 @pytest.mark.parametrize(("name", "value", "hint"), WRONG)

@@ -1,5 +1,7 @@
 """The exercises' checks: what was expected, what came, and a hint, in words. One module a lesson.
 
+After each check a line says how many of the lesson's exercises are done, and which are left.
+
 A check never raises in a student's notebook. With ``LAB_STRICT=1``, which CI sets for the solved notebooks,
 it raises ``AssertionError`` instead of printing.
 """
@@ -10,6 +12,7 @@ import os
 import numpy as np
 
 EXERCISES = {}
+DONE = set()  # answered rightly in this session
 
 
 class Hint(Exception):
@@ -34,6 +37,7 @@ def check(name, value):
     importlib.import_module(f"{__name__}.lesson{name[0]}")
     if name not in EXERCISES:
         raise ValueError(f"No exercise is called {name!r}. There are: {', '.join(sorted(EXERCISES))}.")
+    DONE.discard(name)
     try:
         EXERCISES[name](value)
     except Hint as hint:
@@ -41,11 +45,21 @@ def check(name, value):
     except Exception as error:  # the student's own code, called by the check
         message = f"{name}: not yet. Your code raised {type(error).__name__}: {error}"
     else:
-        print(f"{name}: right.")
-        return
-    if os.environ.get("LAB_STRICT") == "1":
+        DONE.add(name)
+        message = f"{name}: right."
+    if name not in DONE and os.environ.get("LAB_STRICT") == "1":
         raise AssertionError(message)
     print(message)
+    print(progress(name[0]))
+
+
+def progress(lesson):
+    """How far this session is with the exercises of ``lesson`` ("3"), in words."""
+    names = [name for name in EXERCISES if name.startswith(f"{lesson}-")]
+    left = [name for name in names if name not in DONE]
+    if not left:
+        return f"Lesson {lesson}: all {len(names)} done."
+    return f"Lesson {lesson}: {len(names) - len(left)} of {len(names)} done; to do: {', '.join(left)}."
 
 
 def close(value, expected, what, hint="", tolerance=1e-5):

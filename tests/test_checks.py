@@ -1,0 +1,67 @@
+"""What every check prints: the answer's fate, and how far the lesson is."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from labutils import checks
+
+SOURCES = sorted((Path(__file__).parents[1] / "notebooks" / "sources").glob("*.py"))
+
+
+@pytest.fixture
+def lesson(monkeypatch):
+    """A lesson 9 with two exercises, each answered by 42."""
+    monkeypatch.delenv("LAB_STRICT", raising=False)
+    monkeypatch.setattr(checks, "EXERCISES", {})
+    monkeypatch.setattr(checks, "DONE", set())
+    monkeypatch.setitem(sys.modules, "labutils.checks.lesson9", checks)
+
+    def answer(value):
+        checks.close(value, 42, "the answer")
+
+    for name in ("9-first", "9-second"):
+        checks.exercise(name)(answer)
+
+
+def last_line(capsys):
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def test_the_progress_line_counts_right_answers_once(lesson, capsys):
+    checks.check("9-second", 41)
+    assert last_line(capsys) == "Lesson 9: 0 of 2 done; to do: 9-first, 9-second."
+    for _ in range(2):
+        checks.check("9-second", 42)
+        assert last_line(capsys) == "Lesson 9: 1 of 2 done; to do: 9-first."
+    checks.check("9-first", 42)
+    assert last_line(capsys) == "Lesson 9: all 2 done."
+
+
+def test_an_answer_that_was_right_and_is_spoilt_counts_no_more(lesson, capsys):
+    checks.check("9-first", 42)
+    checks.check("9-first", "no number")
+    assert last_line(capsys) == "Lesson 9: 0 of 2 done; to do: 9-first, 9-second."
+
+
+def test_a_wrong_answer_raises_only_when_asked_to(lesson, capsys, monkeypatch):
+    checks.check("9-first", 41)
+    assert capsys.readouterr().out.startswith("9-first: not yet. the answer: expected 42, got 41.")
+    monkeypatch.setenv("LAB_STRICT", "1")
+    with pytest.raises(AssertionError, match="9-first: not yet"):
+        checks.check("9-first", 41)
+
+
+def test_an_unknown_exercise_names_those_there_are(lesson):
+    with pytest.raises(ValueError, match="9-third.*9-first, 9-second"):
+        checks.check("9-third", 42)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_lesson_asks_for_each_of_its_checks(source):
+    module = Path(checks.__file__).parent / f"lesson{source.stem[1]}.py"
+    known = re.findall(r'^@exercise\("([\w-]+)"\)', module.read_text(), re.MULTILINE)
+    asked = re.findall(r'^check\("([\w-]+)"', source.read_text(), re.MULTILINE)
+    assert sorted(known) == sorted(asked)
