@@ -72,10 +72,9 @@ def course_run(lab, root, seed, cap):
     watch = Watch(root, cap)
     networks = build([lab.generator] * 2 + [lab.discriminator] * 2, lab.size)
     gan = cyclegan.CycleGAN(*networks, cyclegan.LossWeights(**lab.loss_weights), lab.pool_size, seed)
-    rate = training.LinearDecay(
-        tf.constant(lab.learning_rate), tf.constant(float(lab.steps)), float(lab.constant_steps)
-    )
-    gan.compile(*(tf.keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(2)))
+    plan = tf.constant(lab.learning_rate), tf.constant(float(lab.steps)), float(lab.constant_steps)
+    rates = [training.LinearDecay(*plan, pace) for pace in (1.0, lab.discriminator_pace)]
+    gan.compile(*(tf.keras.optimizers.Adam(rate, beta_1=0.5) for rate in rates))
 
     class Stop(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
