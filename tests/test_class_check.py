@@ -1,0 +1,97 @@
+"""What an instructor is told the evening before: all that is missing, and an exit code that scripts can read."""
+
+import hashlib
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from labutils import features
+
+TOOLS = Path(__file__).parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import class_check  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def room(tmp_path, monkeypatch):
+    """A small course: smoke profile, data in ``tmp_path``, one card with its weights, no mirror."""
+    shipped = tmp_path / "pretrained"
+    shipped.mkdir()
+    (shipped / "fruit-ab.weights.h5").write_bytes(b"weights")
+    card = {"data": "orchard", "size": 32, "sha256": hashlib.sha256(b"weights").hexdigest()}
+    (shipped / "fruit-ab.json").write_text(json.dumps(card))
+    monkeypatch.setattr(class_check, "PRETRAINED", shipped)
+    monkeypatch.setattr(class_check, "NEEDED", 0)
+    monkeypatch.setattr(class_check, "versions", lambda: "not looked at")
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    monkeypatch.setenv("LAB_PROFILE", "smoke")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    monkeypatch.delenv("LAB_MIRROR", raising=False)
+    return tmp_path
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def test_all_there(room, capsys):
+    assert class_check.main(["--port", free_port()]) == 0
+    said = capsys.readouterr().out
+    assert "MISSING" not in said and said.endswith("Ready for the class.\n")
+    assert len(list((room / "data").glob("orchard-32-16-*/testB/*.png"))) == 8
+
+
+def test_everything_missing_is_told_at_once(room, capsys, monkeypatch):
+    (room / "pretrained" / "fruit-ab.weights.h5").write_bytes(b"weighty")
+    monkeypatch.setattr(class_check, "NEEDED", 1e9)
+    monkeypatch.setenv("LAB_MIRROR", str(room / "no mirror"))
+    monkeypatch.setattr(class_check.public, "_fetch", offline)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        assert class_check.main(["--port", str(busy.getsockname()[1])]) == 1
+    said = capsys.readouterr().out
+    for text in ("fruit-ab.weights.h5 is not the file", "GB are free", "PORT=", "apple2orange: no", "VGG19: file:"):
+        assert text in said
+    assert said.endswith("5 missing.\n")
+
+
+def offline(name, *_):
+    raise class_check.public.DownloadError(f"no {name}")
+
+
+def test_a_weight_file_without_its_file_is_named(room):
+    (room / "pretrained" / "fruit-ab.weights.h5").unlink()
+    with pytest.raises(class_check.Missing, match="fruit-ab.weights.h5 is not in"):
+        class_check.shipped()
+
+
+def test_vgg_comes_from_the_mirror_whole_or_not_at_all(room, monkeypatch):
+    name, mirror = "vgg19_test.h5", room / "mirror"
+    mirror.mkdir()
+    (mirror / name).write_bytes(b"cut short")
+    monkeypatch.setitem(features.CACHED, "vgg19", (name, hashlib.md5(b"the whole file").hexdigest()))
+    with pytest.raises(class_check.Missing, match="another MD5"):
+        class_check.vgg(str(mirror))
+    assert not list((room / "keras" / "models").iterdir())
+    (mirror / name).write_bytes(b"the whole file")
+    class_check.vgg(str(mirror))
+    assert features.cached("vgg19") == room / "keras" / "models" / name
+    shutil.rmtree(mirror)
+    assert "in Keras' cache" in class_check.vgg(str(mirror))
+
+
+def test_versions_name_what_differs(monkeypatch):
+    monkeypatch.undo()
+    assert "packages as in requirements" in class_check.versions()
+    real = class_check.version
+    monkeypatch.setattr(class_check, "version", lambda name: "0.1" if name == "pillow" else real(name))
+    with pytest.raises(class_check.Missing, match=r"pillow==[\d.]+ is wanted, 0.1 is here: make setup"):
+        class_check.versions()
