@@ -6,11 +6,13 @@ import shutil
 import statistics
 import time
 import uuid
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from labutils import generators
 
@@ -42,7 +44,9 @@ def saved_model(generator, path, size=256):
         raise ValueError(f"{path} is something else than a SavedModel: choose another place, or delete it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _aside(path) as aside:
-        _save(generator, aside, (None, None, None, 3))
+        module = tf.Module()
+        module.generator, module.translate = _graph(generator, (None, None, None, 3))
+        tf.saved_model.save(module, str(aside), signatures=module.translate)
         # Loaded from where it was just written, never from a place that others can write to first.
         serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
         report = _compare(
@@ -64,10 +68,13 @@ def tflite(generator, path, size):
         raise RuntimeError(f"TensorFlow {tf.__version__} brings no TFLite converter; 2.15 does.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(path) as aside, _aside(path) as model:
-        _save(generator, model, (1, size, size, 3))
-        aside.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(model)).convert())
-        interpreter = tf.lite.Interpreter(str(aside))
+    # Keras 3's variables are not found by the converter, so their values become constants first.
+    frozen = convert_variables_to_constants_v2(_graph(generator, (1, size, size, 3))[1].get_concrete_function())
+    with _aside(path) as aside:
+        aside.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow 2.20 announces that the interpreter will move
+            interpreter = tf.lite.Interpreter(str(aside))
         interpreter.allocate_tensors()
         (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
@@ -81,14 +88,11 @@ def tflite(generator, path, size):
     return report
 
 
-def _save(generator, folder, shape):
-    """Write a SavedModel with one signature for pictures of ``shape``."""
-    module = tf.Module()
-    module.generator = generators.any_size(generator)
-    module.translate = tf.function(
-        lambda pictures: module.generator(pictures, training=False), input_signature=[tf.TensorSpec(shape)]
-    )
-    tf.saved_model.save(module, str(folder), signatures=module.translate)
+def _graph(generator, shape):
+    """The generator for any size, and its graph for pictures of ``shape``."""
+    network = generators.any_size(generator)
+    specification = [tf.TensorSpec(shape, name="pictures")]
+    return network, tf.function(lambda pictures: network(pictures, training=False), input_signature=specification)
 
 
 def _compare(generator, path, aside, size, run):
