@@ -95,11 +95,11 @@ def convolution_flops(model):
     """
     import tensorflow as tf
 
-    counts = []
+    counts, transposed = [], tf.keras.layers.Conv2DTranspose
     for layer in model.layers:
-        if isinstance(layer, tf.keras.layers.Conv2D):  # transposed ones too: there each *input* pixel meets all weights
-            transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
-            place = layer.input.shape if transposed else layer.output.shape
+        if isinstance(layer, (tf.keras.layers.Conv2D, transposed)):
+            # of a transposed one, each pixel that comes in meets all weights
+            place = layer.input.shape if isinstance(layer, transposed) else layer.output.shape
             counts.append(2 * place[1] * place[2] * int(np.prod(layer.kernel.shape)))
     return counts
 
