@@ -2,17 +2,26 @@
 PYTHON ?= python3.11
 VENV := .venv
 CURRENT := .venv-current
+BOOK := .venv-book
+PORT ?= 8888
 PYTEST_OPTIONS ?= -q -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab setup lint test test-current notebooks mutants pretrained scores bench lock clean
+.PHONY: help lab setup serve class-check lint test test-current notebooks book mutants pretrained scores bench lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 lab: setup ## open JupyterLab on lesson 1
 	$(VENV)/bin/jupyter lab notebooks/01_dataset.ipynb
+
+serve: setup ## JupyterLab for others: INTERFACE=name or address [PORT=] [CERTIFICATE= KEY=]; PASSWORD in the environment or made
+	$(VENV)/bin/python tools/serve.py --interface "$(INTERFACE)" --port $(PORT) \
+		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(KEY),--key "$(KEY)")
+
+class-check: setup ## the evening before a class: fetch everything, and tell what is missing
+	$(VENV)/bin/python tools/class_check.py --port $(PORT) $(if $(DATASETS),--datasets $(DATASETS))
 
 setup: $(VENV)/.done ## install the pinned environment (GPU=1: with TensorFlow's CUDA libraries)
 ifdef GPU
@@ -24,6 +33,11 @@ $(VENV)/.done: requirements.lock pyproject.toml notebooks/jupyterlab-settings.js
 
 $(CURRENT)/.done: requirements-current.lock pyproject.toml notebooks/jupyterlab-settings.json
 	$(call install,$(CURRENT),requirements-current.lock)
+
+$(BOOK)/.done: requirements-book.lock
+	$(PYTHON) -m venv $(BOOK)
+	$(BOOK)/bin/pip install --quiet --require-hashes -r requirements-book.lock
+	touch $@
 
 define install
 	$(PYTHON) -m venv $(1)
@@ -55,6 +69,10 @@ endef
 notebooks: setup ## make the notebooks again from notebooks/sources
 	$(VENV)/bin/python notebooks/generate.py
 
+book: setup $(BOOK)/.done ## the course as a site, lessons executed: build/book/_build/html/index.html [LESSONS=01_dataset]
+	LAB_STRICT=1 $(VENV)/bin/python tools/book.py $(LESSONS)
+	$(BOOK)/bin/jupyter-book build build/book --all --warningiserror --keep-going
+
 mutants: setup ## break the helpers in ways a test and a lesson must both notice, one at a time, in a copy
 	$(VENV)/bin/python tests/mutants.py
 
@@ -73,14 +91,15 @@ bench: setup ## speed and memory, measured side by side (three hours); tables in
 	$(VENV)/bin/python benchmarks/time_to_quality.py --write
 
 lock: ## resolve the dependencies again (needs uv)
-	$(call compile,pinned,requirements.lock)
-	$(call compile,current,requirements-current.lock)
+	$(call compile,pyproject.toml --extra pinned --extra test,requirements.lock)
+	$(call compile,pyproject.toml --extra current --extra test,requirements-current.lock)
+	$(call compile,--group pyproject.toml:book,requirements-book.lock)
 
 define compile
-	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --extra $(1) --extra test -o $(2)
+	uv pip compile $(1) --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links -o $(2)
 endef
 
 clean: ## remove environments, runs and caches; data/ is kept
-	rm -rf $(VENV) $(CURRENT) runs build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CURRENT) $(BOOK) runs build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,94 @@
+"""Lay out the course for Jupyter Book in ``build/book``: the pages, and the solved lessons, executed (``make book``).
+
+The profile decides what that costs. Widgets become pictures and words: the site must work from a folder, without a
+kernel and without the network. Any error in a lesson ends it.
+"""
+
+import argparse
+import html
+import json
+import shutil
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+
+from labutils import profile
+from labutils.profile import home
+
+BOOK = home("build", "book")
+SOLUTIONS = home("notebooks", "solutions")
+PAGES = ("docs/style_gallery", "docs/instructor", "benchmarks/README", "CONTRIBUTING", "CHANGELOG")
+LEFT_OUT = (".*", "build", "data", "runs", "tests", "labutils", "__pycache__", "*.egg-info", "*.lock", "*.toml")
+VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+CONFIG = {
+    "title": "CycleGAN lab",
+    "author": "the authors of the CycleGAN lab",
+    "only_build_toc_files": True,
+    "execute": {"execute_notebooks": "off"},  # done here, by the course's own environment
+    "launch_buttons": {"notebook_interface": "classic"},
+    "html": {"use_issues_button": False, "use_repository_button": False, "home_page_in_navbar": True},
+    "sphinx": {"config": {"myst_heading_anchors": 4}},
+}
+
+
+def still(models, key):
+    """The widget ``key`` of a notebook's stored widget state as HTML: pictures, texts, and where its controls stood."""
+    model = models[key]
+    state = model["state"]
+    if "children" in state:
+        return "\n".join(still(models, child.removeprefix("IPY_MODEL_")) for child in state["children"])
+    name, kind = html.escape(state.get("description") or ""), model["model_name"]
+    if kind == "ImageModel":
+        data = "".join(buffer["data"] for buffer in model.get("buffers", []) if buffer["path"] == ["value"])
+        words = html.escape(state.get("tooltip") or "What the panel shows; the text beside it describes it.")
+        address = f"data:image/{state['format']};base64,{data}"
+        return f'<img alt="{words}" style="max-width:100%" src="{address}">' if data else ""
+    if kind == "HTMLModel":
+        return f"<div>{state['value']}</div>"
+    if kind in ("ButtonModel", "FileUploadModel"):
+        return f"<span>[{name}]</span>"
+    if "index" in state:
+        labels = state.get("_options_labels", [])
+        value = labels[state["index"]] if labels and state["index"] is not None else ""
+        return f"<div>{name}: {html.escape(str(value))}</div>"
+    return f"<div>{name}: {html.escape(str(state.get('value', '')))}</div>" if name else ""
+
+
+def without_widgets(book):
+    """Replace every widget among the outputs of ``book``, in place, and drop the stored state."""
+    models = book.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
+    for output in (output for cell in book.cells for output in cell.get("outputs", [])):
+        view = output.get("data", {}).get(VIEW)
+        if view:
+            output["data"] = {"text/html": still(models, view["model_id"])}
+    return book
+
+
+def execute(name):
+    """The solved lesson ``name`` with its outputs; raises ``CellExecutionError`` for any error in it."""
+    book = nbformat.read(SOLUTIONS / f"{name}.ipynb", as_version=4)
+    NotebookClient(book, timeout=None, resources={"metadata": {"path": str(SOLUTIONS)}}).execute()
+    return without_widgets(book)
+
+
+def main(argv=None):
+    every = sorted(path.stem for path in SOLUTIONS.glob("*.ipynb"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lessons", nargs="*", default=every, metavar="LESSON", help=f"all, or of {', '.join(every)}")
+    lessons = parser.parse_args(argv).lessons
+    if unknown := set(lessons) - set(every):
+        sys.exit(f"No lesson is called {', '.join(unknown)}: there are {', '.join(every)}.")
+    shutil.rmtree(BOOK, ignore_errors=True)
+    shutil.copytree(home(), BOOK, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    for name in lessons:
+        print(f"{name}, profile {profile.load().name} …", flush=True)
+        nbformat.write(execute(name), BOOK / "notebooks" / f"{name}.ipynb")
+    chapters = [{"file": page} for page in (*(f"notebooks/{name}" for name in lessons), *PAGES)]
+    contents = {"format": "jb-book", "root": "README", "chapters": chapters}
+    for file, content in (("_toc.yml", contents), ("_config.yml", CONFIG)):  # JSON is YAML
+        (BOOK / file).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
