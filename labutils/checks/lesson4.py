@@ -73,3 +73,31 @@ def pad(function):
     if function(100, 4) == 4:
         raise Hint("4 rows are too many for a multiple of 16. How many are missing to the *next* multiple?")
     close([function(64, 4), function(100, 4), function(1, 3)], [0, 12, 7], "the rows for (64, 4), (100, 4) and (1, 3)")
+
+
+@exercise("4-kid")
+def kid(function):
+    from labutils.metrics import kid as reference
+
+    random = np.random.default_rng(0)
+    x, y = random.normal(0, 1, (6, 4)), random.normal(0.5, 1, (5, 4))
+    answer, (expected, _) = float(function(x, y)), reference(x, y)
+    xx, yy, xy = ((p @ q.T / 4 + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    xxs, yys, xys = ((p @ q.T + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    mistakes = {
+        xx.mean() + yy.mean() - 2 * xy.mean(): "A point was paired with itself: leave the diagonal out. It makes two "
+        "samples of one distribution look different.",
+        unbiased(xx) * 5 / 6 + unbiased(yy) * 4 / 5 - 2 * xy.mean(): "Without the diagonal there "
+        "are n · (n - 1) pairs, not n².",
+        expected + xy.mean(): "The mean between the sets counts twice: each of the two means within is set against it.",
+        unbiased(xxs) + unbiased(yys) - 2 * xys.mean(): "Divide x·y by the number of channels, before you add 1.",
+        -expected: "The sign: within less between.",
+    }
+    for value, hint in mistakes.items():
+        if abs(answer - value) < 1e-6:
+            raise Hint(hint)
+    close(answer, expected, "the KID", "Means of k within x, plus within y, less twice between.", tolerance=1e-6)
+
+
+def unbiased(kernel):
+    return (kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1))
