@@ -1,0 +1,67 @@
+"""The site of the solved lessons: errors end it, and panels become pictures and words that need no kernel."""
+
+import base64
+import io
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+TOOLS = Path(__file__).parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import book  # noqa: E402
+
+PANEL = """
+import io
+import ipywidgets as widgets
+from PIL import Image
+png = io.BytesIO()
+Image.new("RGB", (2, 3), "red").save(png, "png")
+slider = widgets.FloatSlider(2.5, description="cycle weight")
+picture = widgets.Image(value=png.getvalue(), format="png", tooltip='a "red" field')
+hidden = widgets.Image(format="png")
+choice = widgets.Dropdown(options=[("first", 1), ("the <second>", 2)], value=2, description="layer")
+words = widgets.HTML("<b>Step 7.</b>")
+widgets.VBox([widgets.HBox([widgets.Button(description="Start"), slider]), picture, hidden, words, choice])
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path, monkeypatch):
+    """A function that stores cells as the only solved lesson, and gives its name."""
+    monkeypatch.setattr(book, "SOLUTIONS", tmp_path)
+
+    def store(*cells):
+        cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01_small.ipynb")
+        return "01_small"
+
+    return store
+
+
+def test_a_panel_becomes_pictures_and_words(lesson):
+    executed = book.execute(lesson(PANEL, "slider.value = 4.0", "print('as it was')"))
+    (output,) = executed.cells[0].outputs
+    page = output["data"]["text/html"]
+    assert set(output["data"]) == {"text/html"} and "widgets" not in executed.metadata
+    for text in ("[Start]", "cycle weight: 4.0", "<b>Step 7.</b>", "layer: the &lt;second&gt;"):
+        assert text in page
+    assert 'alt="a &quot;red&quot; field"' in page and page.count("<img") == 1
+    picture = Image.open(io.BytesIO(base64.b64decode(re.search('base64,([^"]+)', page)[1])))
+    assert picture.size == (2, 3) and picture.getpixel((0, 0)) == (255, 0, 0)
+    assert executed.cells[2].outputs[0]["text"] == "as it was\n"
+
+
+def test_an_error_in_a_lesson_ends_the_book(lesson):
+    with pytest.raises(CellExecutionError, match="apples are not oranges"):
+        book.execute(lesson("raise ValueError('apples are not oranges')"))
+
+
+def test_an_unknown_lesson_is_refused_before_anything_is_done(lesson):
+    lesson("1")
+    with pytest.raises(SystemExit, match="No lesson is called 09_cooking: there are 01_small"):
+        book.main(["09_cooking"])
