@@ -1,5 +1,7 @@
 """Scores against formulas, scikit-image, and translations whose score is known."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -210,8 +212,24 @@ def test_the_classifier_learns_and_learns_the_same_again(tmp_path):
         first.accepts(dark, "apples")
 
 
-def scenes_of(root):
-    import json
+def test_scores_go_into_a_card_and_are_compared_with_it(orchard_root, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    import scores
 
+    judge = SimpleNamespace(accepts=lambda fake, domain: {"b": len(fake) / 8}[domain])
+    monkeypatch.setattr(scores, "judge", lambda root, size: (judge, 0.995))
+    measured = scores.score(metrics.copy, orchard_root, 32, "ab")
+    assert measured["gain"] == 0 and measured["accepted"] == 0.5 and measured["classifier_accuracy"] == 0.995
+    path = tmp_path / "orchard32-ab.json"
+    scores.write(path, {"data": "orchard"}, measured)
+    card = json.loads(path.read_text())
+    assert card["data"] == "orchard" and scores.differences(card, measured) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["orchard32-ab.json"]
+    assert len(scores.differences({}, measured)) == len(measured)
+    (difference,) = scores.differences(card, measured | {"fruit_ssim": measured["fruit_ssim"] + 0.01})
+    assert difference.startswith("fruit_ssim:")
+
+
+def scenes_of(root):
     scenes = json.loads((root / "orchard.json").read_text())["scenes"]
     return [scene for file, scene in scenes.items() if file.startswith("testA")]

@@ -329,8 +329,8 @@ plots.grid(rows, titles, alt="The caricature's way back is perfect until its fak
 # %% [markdown]
 # The caricature's cycle error is 0, and its fakes are perfect oranges; just not of these apples. A little noise
 # destroys the way back. The trained pair gets only a little worse: few notes, or none, as the apples that come back in
-# another colour suggest. Long trainings do learn to write them. Either way, a cycle error says nothing about the oranges, and
-# doing nothing at all has the smallest.
+# another colour suggest. Long trainings do learn to write them. Either way, a cycle error says nothing about the
+# oranges, and doing nothing at all has the smallest.
 #
 # ## A gallery of failures
 #
