@@ -1,6 +1,7 @@
 """Generators for use without this course: as a SavedModel (servers, other languages) and for TFLite (telephones)."""
 
 import contextlib
+import logging
 import os
 import shutil
 import statistics
@@ -71,11 +72,10 @@ def tflite(generator, path, size):
     # Keras 3's variables are not found by the converter, so their values become constants first.
     frozen = convert_variables_to_constants_v2(_graph(generator, (1, size, size, 3))[1].get_concrete_function())
     with _aside(path) as aside:
-        aside.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorFlow 2.20 announces that the interpreter will move
+        with _quiet():
+            aside.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
             interpreter = tf.lite.Interpreter(str(aside))
-        interpreter.allocate_tensors()
+            interpreter.allocate_tensors()
         (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
         def run(picture):
@@ -120,3 +120,19 @@ def _aside(path):
         shutil.rmtree(aside, ignore_errors=True)
         if aside.is_file():
             aside.unlink()
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without remarks on the conversion, which TensorFlow writes past Python to file descriptor 2; errors raise."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    logging.disable(logging.WARNING)
+    try:
+        os.dup2(nowhere, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept), os.close(nowhere)
+        logging.disable(logging.NOTSET)

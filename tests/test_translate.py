@@ -70,6 +70,13 @@ def test_any_size_comes_back_in_its_own_size(generator, shape):
     assert result.shape == image.shape and result.dtype == np.uint8
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (4, 9), (300, 530)])
+def test_a_resnet_takes_any_size_too(shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    result = translate.apply(models.resnet_generator(64, filters=2, blocks=1), image)
+    assert result.shape == image.shape and result.dtype == np.uint8
+
+
 def test_apply_is_the_generator_where_nothing_is_padded(generator):
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     expected = (generator(image[None] / 127.5 - 1)[0].numpy() + 1) * 127.5
