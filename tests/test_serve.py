@@ -45,7 +45,7 @@ def server(tmp_path_factory):
         address = f"http://127.0.0.1:{port}"
         assert f"{address}/lab" in said
         end = time.monotonic() + 300
-        while answer(f"{address}/login") != 200:
+        while answer(f"{address}/api") is None:
             assert time.monotonic() < end and process.poll() is None, (folder / "log").read_text()[-2000:]
             time.sleep(0.2)
         yield address, re.search(r"password: (\S+)", said)[1], folder
