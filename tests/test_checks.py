@@ -59,6 +59,14 @@ def test_an_unknown_exercise_names_those_there_are(lesson):
         checks.check("9-third", 42)
 
 
+def test_every_exercise_has_two_typical_wrong_answers_tested():
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_checks_*.py"))
+    modules = "".join(path.read_text() for path in Path(checks.__file__).parent.glob("lesson*.py"))
+    names = re.findall(r'^@exercise\("([\w-]+)"\)', modules, re.MULTILINE)
+    assert len(names) >= 25
+    assert not [name for name in names if len(re.findall(rf'(?<!check)\(\s*"{name}",', tests)) < 2]
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_a_lesson_asks_for_each_of_its_checks(source):
     module = Path(checks.__file__).parent / f"lesson{source.stem[1]}.py"
