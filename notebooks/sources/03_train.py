@@ -418,9 +418,10 @@ if lab.name == "class" and not run.events and run.step == lab.steps:  # a whole 
 
 # %% [markdown]
 # On a machine with two cores, 3,000 steps of the class profile (seed 1) gave 21.4 dB inside the fruit from apple to
-# orange, where copying has 15.1, and 19.2 dB from orange to apple, where copying has 17.2; the backgrounds kept 44 and
-# 52 dB, which is a difference you have to look for. Two other seeds ended within half a decibel. From orange to apple the truth is the *nearest* of the three
-# varieties, because an orange does not say which apple it was. The smoke profile is far too short to learn anything.
+# orange, where copying has 15.1, and 19.2 dB from orange to apple, where copying has 17.2; the backgrounds kept 44
+# and 52 dB, which is a difference you have to look for. Two other seeds ended within half a decibel. From orange to
+# apple the truth is the *nearest* of the three varieties, because an orange does not say which apple it was. The
+# smoke profile is far too short to learn anything.
 #
 # ## Continue a run
 #
