@@ -75,16 +75,21 @@ def execute(name):
 def main(argv=None):
     every = sorted(path.stem for path in SOLUTIONS.glob("*.ipynb"))
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("lessons", nargs="*", default=every, metavar="LESSON", help=f"all, or of {', '.join(every)}")
+    parser.add_argument(
+        "lessons", nargs="*", default=every, metavar="LESSON", help=f"execute only these of {', '.join(every)}"
+    )
     lessons = parser.parse_args(argv).lessons
     if unknown := set(lessons) - set(every):
         sys.exit(f"No lesson is called {', '.join(unknown)}: there are {', '.join(every)}.")
     shutil.rmtree(BOOK, ignore_errors=True)
     shutil.copytree(home(), BOOK, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    for name in lessons:
-        print(f"{name}, profile {profile.load().name} …", flush=True)
-        nbformat.write(execute(name), BOOK / "notebooks" / f"{name}.ipynb")
-    chapters = [{"file": page} for page in (*(f"notebooks/{name}" for name in lessons), *PAGES)]
+    for name in every:
+        place = BOOK / "notebooks" / f"{name}.ipynb"
+        shutil.copy(SOLUTIONS / place.name, place)
+        if name in lessons:
+            print(f"{name}, profile {profile.load().name} …", flush=True)
+            nbformat.write(execute(name), place)
+    chapters = [{"file": page} for page in (*(f"notebooks/{name}" for name in every), *PAGES)]
     contents = {"format": "jb-book", "root": "README", "chapters": chapters}
     for file, content in (("_toc.yml", contents), ("_config.yml", CONFIG)):  # JSON is YAML
         (BOOK / file).write_text(json.dumps(content, indent=1), encoding="utf-8")
