@@ -3,7 +3,7 @@
 python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
 python benchmarks/step.py unet-64 matmul        # some rows; results are kept in runs/bench
 python benchmarks/step.py --write               # put the table of all kept rows into benchmarks/README.md
-python benchmarks/step.py --tiny                # 16 px, one repetition: only to see that it works
+python benchmarks/step.py --tiny                # 32 px, one repetition: only to see that it works
 """
 
 import argparse
@@ -132,7 +132,7 @@ def measure(row, tiny):
     """The result of a row: seconds a step of both sides, and the ratio with its extremes over the repetitions."""
     import tensorflow as tf
 
-    size = 16 if tiny else row.size
+    size = 32 if tiny else row.size
     heavy = row.size * row.filters > 128 * 32
     steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (10, 7)
     random = np.random.default_rng(0)
@@ -185,7 +185,7 @@ def table():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is given")
-    parser.add_argument("--tiny", action="store_true", help="16 px, one repetition, nothing kept")
+    parser.add_argument("--tiny", action="store_true", help="32 px, one repetition, nothing kept")
     parser.add_argument("--write", action="store_true", help="write the table; measure only the rows named")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
