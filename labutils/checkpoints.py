@@ -54,7 +54,7 @@ class Checkpoints:
             shutil.rmtree(aside, ignore_errors=True)
             raise CheckpointError(
                 f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
-                f"Earlier checkpoints are intact: {self.steps() or 'none'}. Is the disk full?"
+                f"Earlier checkpoints are untouched: {self.steps() or 'none'}. Is the disk full?"
             ) from error
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._folder(old))

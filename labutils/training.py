@@ -1,5 +1,6 @@
 """Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
 
+import contextlib
 import json
 import threading
 import time
@@ -182,8 +183,8 @@ class Run:
                     self.root, self.profile.size, self.profile.batch_size, self.seed, start_step=self.step
                 )
                 self._fit(data, self.target - self.step)
-                self._apply_controls()  # a slider moved after the last step
-                self._save()
+            self._apply_controls()  # a slider moved after the last step
+            self._save()
             self.state = "finished" if self.step >= self.target else "stopped"
         except Exception as error:  # handed to the main thread by wait()
             self._error, self.state = error, "failed"
@@ -220,9 +221,9 @@ class Run:
         self._recorded = [event for event in self._recorded if event not in dropped]
         self.events = [event for event in self.events if event not in dropped]
         self.events += [(step, name, value) for name, value in pending.items()]
-        write_aside(
-            self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in self.events).encode()
-        )
+        lines = "".join(json.dumps(event) + "\n" for event in self.events)
+        with self._writing():
+            write_aside(self.directory / "events.jsonl", lines.encode())
 
     def _after_step(self, logs):
         step = self.step
@@ -249,22 +250,30 @@ class Run:
     def _keep_sample(self):
         pictures = self.sample()
         pictures |= samples.judge(self.gan, pictures)
-        samples.keep(self.directory / "samples", self.step, pictures)
+        with self._writing():
+            samples.keep(self.directory / "samples", self.step, pictures)
         self.samples = (self.step, pictures)
 
     def _save(self):
         self._checkpoints.save(self.step, self.history)
         every = -(-self.profile.steps // 10 // self.profile.checkpoint_every) * self.profile.checkpoint_every
-        if self.step and (self.step % every == 0 or self.step == self.target):
-            for direction, generator in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
-                translate.save_generator(
-                    generator,
-                    self.directory / "generators" / f"step-{self.step:08d}-{direction}",
-                    data=self.root.name,
-                    direction=direction,
-                    steps=self.step,
-                    seed=self.seed,
-                )
+        if self.step == 0 or (self.step % every and self.step != self.target):
+            return
+        for direction, generator in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
+            path = self.directory / "generators" / f"step-{self.step:08d}-{direction}"
+            card = {"data": self.root.name, "direction": direction, "steps": self.step, "seed": self.seed}
+            with self._writing():
+                translate.save_generator(generator, path, **card)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.directory} could not be written to ({error}). Is the disk full? Checkpoints are untouched: "
+                f"{self._checkpoints.steps() or 'none'}; once there is room, start goes on."
+            ) from error
 
     # Continuing
 
