@@ -135,8 +135,8 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
     ActionChains(browser).drag_and_drop_by_offset(handle("cycle weight"), -40, 0).perform()
     moved = wait_until(lambda: re.search(r"step (\d+): cycle = (\d+\.?\d*)", text()), 300)
     assert int(moved.group(1)) > 12 and float(moved.group(2)) < 10
-    handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # a notch of a tenth of a power of ten
-    wait_until(lambda: "learning_rate = 0.000251" in text() and "learning_rate 0.000251" in text(), 300)
+    handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # one notch by keyboard
+    wait_until(lambda: "learning_rate = 0.00021" in text() and "learning_rate 0.00021" in text(), 300)
     wait_until(lambda: "cycle" in find("//img[contains(@title, 'Marks')]").get_attribute("title"), 300)
     assert re.search(r"Measured at step \d+ on \d+ held-out pairs", text()) and "dark = called fake" in text()
 

@@ -116,17 +116,13 @@ def seen(orchard_root, tiny, tmp_path_factory):
     lab = dataclasses.replace(tiny, sample_every=4)
     tf.keras.utils.set_random_seed(0)
     specs = [{**spec, "image_size": 32} for spec in [tiny.generator] * 2 + [tiny.discriminator] * 2]
-    run = Run(
-        cyclegan.CycleGAN(*map(models.build, specs), pool_size=4),
-        orchard_root,
-        lab,
-        tmp_path_factory.mktemp("r") / "run",
-    )
+    gan = cyclegan.CycleGAN(*map(models.build, specs), pool_size=4)
+    run = Run(gan, orchard_root, lab, tmp_path_factory.mktemp("seen") / "run")
     panel = TrainingPanel(run)
 
     def move():
         if run.step == 6 and run.state == "training":
-            panel.sliders["learning_rate"].value = 1e-3
+            panel.sliders["learning_rate"].value = 8
 
     run.watchers.append(move)
     panel.start.click()
@@ -184,24 +180,25 @@ def test_the_sheet_is_small_has_every_picture_and_a_legend_in_words(seen, monkey
 
 
 def test_the_learning_rate_is_a_slider_and_its_change_a_mark(seen):
-    assert seen.run.events == [(6, "learning_rate", 1e-3)]
-    assert float(seen.run.controls["learning_rate"]) == pytest.approx(1e-3)
-    assert "step 6: learning_rate = 0.001" in seen.moves.value
-    assert "learning_rate 0.001 at step 6" in seen.curves.tooltip  # the mark, for those who cannot see it
-    assert "learning_rate 0.001" in seen.controls.value
+    assert seen.run.events == [(6, "learning_rate", pytest.approx(8e-4))]
+    assert float(seen.run.controls["learning_rate"]) == pytest.approx(8e-4)
+    assert "step 6: learning_rate = 0.0008" in seen.moves.value
+    assert "learning_rate 0.0008 at step 6" in seen.curves.tooltip  # the mark, for those who cannot see it
+    assert "learning_rate 0.0008" in seen.controls.value
 
 
 def test_marks_are_drawn_where_a_slider_came_to_rest(monkeypatch):
     events = [(10, "cycle", 9.0), (11, "cycle", 8.0), (12, "identity", 1.0), (13, "cycle", 7.0), (90, "cycle", 6.0)]
     assert drawing.settled(events, 5) == events[1:]
     assert len(drawing.settled([(step * 10, "cycle", step) for step in range(500)], 5)) == 20
-    drawn = []
-    monkeypatch.setattr(
-        drawing.plots, "curves", lambda curves, marks, **_: drawn.extend(marks) or drawing.plots.Plot(alt="")
-    )
+    drawn, plot = [], drawing.plots.Plot(alt="")
+    plot.subplots()
+    monkeypatch.setattr(drawing.plots, "curves", lambda curves, marks, **_: drawn.extend(marks) or plot)
     names = [name for pair in drawing.CURVES.values() for name in pair]
-    drawing.losses({"step": [1, 2, 3], **{name: [1.0, 2.0, 3.0] for name in names}}, [(2, "cycle", 4.0)])
-    assert drawn == [(2, "cycle 4")]
+    drawing.losses(
+        {"step": [1, 2, 3], **dict.fromkeys(names, [1.0, 2.0, 3.0])}, [(2, "cycle", 4.0), (2, "identity", 3.0)]
+    )
+    assert drawn == [(2, "cycle 4, identity 3")]
 
 
 def test_quality_is_measured_with_each_sample_where_the_truth_is_known(seen, orchard_root):

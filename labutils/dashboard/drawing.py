@@ -61,12 +61,29 @@ def sheet(pictures):
 def caption(step, pictures):
     """What the sheet shows, in words and numbers (HTML)."""
     means = {domain: pictures[f"scores_{domain}"].mean() / 255 for domain in "ba"}
-    return (
+    return words(
         f"<b>Step {step}.</b> A line for each test picture: <b>real</b>, its translation (<b>fake</b>), what the "
         f"discriminator says of every place of the fake (<b>scores</b>: dark = called fake {BAR} bright = called "
         "real), there and back (<b>cycled</b>), and the real picture after the generator that should leave it alone "
         f"(<b>same</b>). Mean score of fake_b {means['b']:.2f}, of fake_a {means['a']:.2f}; 0 is fake, 1 real."
     )
+
+
+def measured(step, reports, inside):
+    """One step's ``{direction: metrics.report}`` in words (HTML); ``inside``: what differs between the domains."""
+    parts = []
+    for direction, title in DIRECTIONS.items():
+        report = reports[direction]
+        parts.append(
+            f"{title}: {inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), background "
+            f"{report['background_psnr']:.1f}"
+        )
+    pairs = reports["ab"]["pictures"]
+    return words(f"<b>Measured</b> at step {step} on {pairs} held-out pairs, in decibels: {'; '.join(parts)}.")
+
+
+def words(text):
+    return f'<div style="line-height: 1.4">{text}</div>'
 
 
 def losses(history, events):
@@ -78,11 +95,16 @@ def losses(history, events):
     every = -(-count // 400)
     sampled = {name: np.array(values[:count:every]) for name, values in history.items()}
     curves = {name: (sampled["step"], (sampled[a] + sampled[b]) / 2) for name, (a, b) in CURVES.items()}
-    marks = [(step, f"{name} {value:.3g}") for step, name, value in settled(events, count // 50)]
-    words = ", ".join(f"{name} {line[-1]:.3f}" for name, (_, line) in curves.items())
-    text = f"Losses by step. Marks: {', '.join(f'{text} at step {step}' for step, text in marks) or 'none'}."
-    figure = plots.curves(curves, marks=marks, smooth=max(1, len(sampled["step"]) // 20), size=(7, 3), alt=text)
-    return _png(figure), text, f"<b>Latest losses</b>, the mean of both directions: {words}."
+    marks = {}  # moves at the same place share one
+    for step, name, value in settled(events, count // 50):
+        place = max((s for s in marks if step - s <= count // 50), default=step)
+        marks[place] = ", ".join(filter(None, (marks.get(place), f"{name} {value:.3g}")))
+    latest = ", ".join(f"{name} {line[-1]:.3f}" for name, (_, line) in curves.items())
+    text = f"Losses by step. Marks: {'; '.join(f'{text} at step {step}' for step, text in marks.items()) or 'none'}."
+    smooth = max(1, len(sampled["step"]) // 20)
+    figure = plots.curves(curves, marks=marks.items(), smooth=smooth, size=(7, 3.2), alt=text)
+    figure.axes[0].legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
+    return _png(figure), text, words(f"<b>Latest losses</b>, the mean of both directions: {latest}.")
 
 
 def settled(events, gap):
@@ -98,7 +120,7 @@ def settled(events, gap):
 def gains(quality, inside):
     """The curves of ``{step: {direction: metrics.report}}`` as a PNG; ``inside``: what differs between the domains."""
     steps = sorted(quality)
-    figure = plots.Plot(figsize=(4.3, 3), alt="PSNR by step")
+    figure = plots.Plot(figsize=(4.3, 3.2), alt="PSNR by step")
     axes = figure.subplots(2, 1, sharex=True)
     titles = {"gain": f"{inside}: dB over copying", "background_psnr": "background: dB"}
     for axis, (key, title) in zip(axes, titles.items(), strict=True):

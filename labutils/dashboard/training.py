@@ -11,11 +11,11 @@ from labutils import datasets, metrics, samples
 from labutils.checkpoints import write_aside
 from labutils.dashboard import drawing
 
-SLIDERS = {  # control: (description with its unit, lowest value, highest, step)
-    "adversarial": ("adversarial weight (×)", 0.0, 5.0, 0.1),
-    "cycle": ("cycle weight (×)", 0.0, 20.0, 0.5),
-    "identity": ("identity weight (×)", 0.0, 20.0, 0.5),
-    "learning_rate": ("learning rate (per step)", 1e-6, 1e-2, 0.1),  # its step is in powers of ten
+SLIDERS = {  # control: (description with its unit, the unit, highest value and step in units)
+    "adversarial": ("adversarial weight (×)", 1.0, 5.0, 0.1),
+    "cycle": ("cycle weight (×)", 1.0, 20.0, 0.5),
+    "identity": ("identity weight (×)", 1.0, 20.0, 0.5),
+    "learning_rate": ("learning rate (× 0.0001)", 1e-4, 10.0, 0.1),
 }
 SECONDS = 2.0  # between two drawings, at least
 SHARE = 0.05  # of the training's time that drawing may take, and measuring as much again
@@ -59,9 +59,10 @@ class TrainingPanel(widgets.VBox):
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
         self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
         self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
-        self.samples = widgets.Image(format="jpeg", layout={"max_width": "100%"})
-        self.curves = widgets.Image(format="png", layout={"max_width": "62%"})
-        self.gains = widgets.Image(format="png", layout={"max_width": "38%", "display": "none"})
+        self.samples, self.curves, self.gains = (
+            widgets.Image(format=form, layout={"max_width": width, "display": "none"})
+            for form, width in (("jpeg", "100%"), ("png", "61%"), ("png", "37%"))
+        )
         self._due = self._measure_due = self._said = 0.0
         self._state = self._measured = self._shown = self._plotted = None
         self._listing = False
@@ -80,24 +81,23 @@ class TrainingPanel(widgets.VBox):
 
     # What a user does, in the main thread
 
-    def _slider(self, name, description, lowest, highest, step):
-        form = {"value": self._in_range(name), "step": step, "description": description, "style": WIDE}
-        form["layout"] = {"width": "400px"}
-        if name == "learning_rate":
-            exponents = {"min": np.log10(lowest), "max": np.log10(highest)}
-            slider = widgets.FloatLogSlider(**form, **exponents, readout_format=".1e")
-        else:
-            slider = widgets.FloatSlider(**form, min=lowest, max=highest)
-        slider.observe(lambda change: self._move(name, change["new"]), "value")
+    def _slider(self, name, description, unit, highest, step):
+        slider = widgets.FloatSlider(
+            value=self._shown_as(name), max=highest, step=step, description=description,
+            style=WIDE, layout={"width": "400px"},
+        )  # fmt: skip
+        slider.observe(lambda change: self._move(name, change["new"] * unit), "value")
         return slider
 
     def _move(self, name, value):
-        if name in self.run.pending or not np.isclose(value, self._in_range(name)):  # else it only follows the control
+        if name in self.run.pending or self.sliders[name].value != self._shown_as(name):  # else it follows the control
             self.run.set(name, value)
             self._show_controls()
 
-    def _in_range(self, name):
-        return float(np.clip(self.run.controls[name].numpy(), *SLIDERS[name][1:3]))
+    def _shown_as(self, name):
+        """A control in the units of its slider, rounded and within its range."""
+        _, unit, highest, _ = SLIDERS[name]
+        return min(round(float(self.run.controls[name].numpy()) / unit, 4), highest)
 
     def _train(self, steps=None):
         try:
@@ -165,13 +165,14 @@ class TrainingPanel(widgets.VBox):
             words.append(f"{name} {float(run.controls[name].numpy()):.3g}")
             if name in pending:
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
-            elif not np.isclose(slider.value, self._in_range(name)):
-                slider.value = self._in_range(name)  # changed by run.set, or by a run that continues
+            elif np.isfinite(self._shown_as(name)):
+                slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
         self.controls.value = f"<b>In force:</b> {', '.join(words)}."
         events = self._events()
         lines = "".join(f"<li>step {step}: {name} = {value:.3g}</li>" for step, name, value in events[-8:])
         if lines:
-            self.moves.value = f"<b>Changes</b>, marked on the curves ({len(events)}; the last ones):<ul>{lines}</ul>"
+            title = f"<b>Changes</b>, marked on the curves (the last {min(8, len(events))} of {len(events)}):"
+            self.moves.value = drawing.words(f"{title}<ul>{lines}</ul>")
 
     def _events(self):
         return [event for event in self.run.events if event[1] in SLIDERS]
@@ -202,32 +203,34 @@ class TrainingPanel(widgets.VBox):
             self._shown = step
             try:
                 pictures = samples.read(self._sample(step))
-                self.samples.value, self.caption.value = drawing.sheet(pictures), drawing.caption(step, pictures)
+                _show(self.samples, drawing.sheet(pictures))
+                self.caption.value = drawing.caption(step, pictures)
             except (OSError, ValueError, KeyError) as error:
                 self.caption.value = html.escape(f"The sample of step {step} cannot be shown: {error}")
         at = max((s for s in self.quality if s <= step), default=None)
         if at is not None:
-            self.measured.value = f"<b>Measured</b> at step {at} on {PAIRS} held-out pairs, in decibels: " + "; ".join(
-                f"{words}: {self._inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), "
-                f"background {report['background_psnr']:.1f}"
-                for words, report in ((words, self.quality[at][name]) for name, words in drawing.DIRECTIONS.items())
-            )
+            self.measured.value = drawing.measured(at, self.quality[at], self._inside)
         steps = sorted(int(path.stem[5:13]) for path in (run.directory / "generators").glob("step-*-ab.json"))
         if steps:
             near = min(steps, key=lambda s: abs(s - step))
-            self.kept.value = (
+            self.kept.value = drawing.words(
                 f"<b>Generators</b> kept of steps {', '.join(map(str, steps))}. Nearest to this sample: "
-                f"<code>generators/step-{near:08d}-ab</code> and <code>-ba</code> of "
-                f"{html.escape(run.directory.name)}, for <code>translate.load_generator</code>."
+                f"<code>generators/step-{near:08d}-ab</code> and <code>-ba</code> in the folder "
+                f"<code>{html.escape(run.directory.name)}</code>, for <code>translate.load_generator</code>."
             )
 
     def _show_curves(self):
         run = self.run
         if self.quality and max(self.quality) != self._plotted:
             self._plotted = max(self.quality)
-            self.gains.value, self.gains.layout.display = drawing.gains(self.quality, self._inside), None
+            _show(self.gains, drawing.gains(self.quality, self._inside))
         if len(run.history["step"]) > 1:
-            self.curves.value, self.curves.tooltip, self.losses.value = drawing.losses(run.history, self._events())
+            picture, self.curves.tooltip, self.losses.value = drawing.losses(run.history, self._events())
+            _show(self.curves, picture)
+
+
+def _show(image, data):
+    image.value, image.layout.display = data, None
 
 
 def _button(description, icon, tooltip, action):
