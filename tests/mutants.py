@@ -121,8 +121,8 @@ MUTANTS = [
     (
         "metrics: the mask inverted",
         "labutils/metrics.py",
-        "np.min([squared_error(p, t, mask) for t in truths], axis=0)",
-        "np.min([squared_error(p, t, 1 - mask) for t in truths], axis=0)",
+        "[squared_error(pictures, truth, mask) for truth in truths]",
+        "[squared_error(pictures, truth, 1 - mask) for truth in truths]",
         "test_metrics.py",
         "04_translate",
     ),

@@ -106,11 +106,12 @@ def pool(function):
 @exercise("3-mistakes")
 def mistakes(answers):
     why = {
-        "batch norm": "",
-        "no cycle loss": "",
-        "strong discriminators": "",
-        "no identity loss": "",
-        "no pool": "",
+        "batch norm": "Its walls keep their own colours, as in no other sheet; and all its fake apples are the same "
+        "pink one. Which layer takes its own contrast from every picture, and which does not?",
+        "no cycle loss": "Compare cycled_a with real_a: red apples come back green. Which loss would have objected?",
+        "strong discriminators": "Two curves part here as in no other sheet. Whose loss goes to zero, who is losing?",
+        "no identity loss": "One curve lies far above its place in the other sheets; look at that row of the pictures.",
+        "no pool": "No curve points at a loss, and the sheet is close to the healthy one: find the other four first.",
     }
     if not isinstance(answers, dict) or sorted(answers) != [1, 2, 3, 4, 5]:
         raise Hint("Keep the dictionary of the sheets 1 to 5, and replace each question mark.")

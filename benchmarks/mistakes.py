@@ -1,0 +1,109 @@
+"""Train lesson 3's five mistakes and draw the sheets that the course ships: ``docs/mistakes/1.jpg`` … ``5.jpg``.
+
+Each run is the class profile without the attention mask and with one thing changed; ``healthy.jpg`` has none.
+Runs continue if they were interrupted. The sheets' names are neutral, because an exercise asks which is which;
+``docs/mistakes/sheets.json`` records how they were made. Six runs of about three minutes on two idle cores.
+"""
+
+import argparse
+import dataclasses
+import io
+import json
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from labutils import cyclegan, models, plots, profile, training
+from labutils.datasets import public
+
+SHEETS = {
+    "1": "batch norm",
+    "2": "no cycle loss",
+    "3": "strong discriminators",
+    "4": "no identity loss",
+    "5": "no pool",
+    "healthy": None,
+}
+LOSSES = {
+    "adversarial (generators)": ("adversarial_ab", "adversarial_ba"),
+    "discriminators": ("discriminator_a", "discriminator_b"),
+    "cycle": ("cycle_a", "cycle_b"),
+    "identity": ("identity_a", "identity_b"),
+}
+SIDES = (("real_a", "fake_b", "cycled_a", "same_a"), ("real_b", "fake_a", "cycled_b", "same_b"))
+COLUMNS, TILE, LABEL = 4, 96, 74  # pictures a side; pixels
+
+
+def broken(mistake, lab, root, seed):
+    """A ``Run`` of the profile ``lab``, without the mask, and with one mistake in it: lesson 3 has the same."""
+    plain = dataclasses.replace(lab, generator={**lab.generator, "attention": False})
+    changes = {
+        None: {},
+        "no cycle loss": {"loss_weights": {**lab.loss_weights, "cycle": 0.0}},
+        "no identity loss": {"loss_weights": {**lab.loss_weights, "identity": 0.0}},
+        "no pool": {"pool_size": 0},
+        "batch norm": {"generator": {**plain.generator, "normalization": "batch"}},
+        "strong discriminators": {"loss_weights": {**lab.loss_weights, "adversarial": 0.05}},
+    }
+    wrong = dataclasses.replace(plain, **changes[mistake])
+    tf.keras.utils.set_random_seed(seed)
+    specs = [wrong.generator] * 2 + [wrong.discriminator] * 2
+    networks = [models.build({**spec, "image_size": wrong.size}) for spec in specs]
+    weights = cyclegan.LossWeights(**wrong.loss_weights)
+    gan = cyclegan.CycleGAN(*networks, loss_weights=weights, pool_size=wrong.pool_size)
+    directory = profile.home("runs", f"{mistake or 'healthy'}-sheet".replace(" ", "-"))
+    return training.Run(gan, root, wrong, directory, seed=seed)
+
+
+def sheet(pictures, history):
+    """Test pictures of both sides, and the losses below them, as one picture."""
+    width = 2 * (LABEL + COLUMNS * (TILE + 2))
+    curves = plots.curves(
+        {name: (history["step"], np.mean([history[key] for key in keys], axis=0)) for name, keys in LOSSES.items()},
+        smooth=50,
+        size=(width / 100, 2.3),
+    )
+    curves.axes[0].set_ylim(0, 1.05)
+    curves.axes[0].legend(loc="upper left", fontsize=8)
+    curves = Image.open(io.BytesIO(curves.png(dpi=100)))
+    page = Image.new("RGB", (width, 4 * (TILE + 2) + curves.height), "white")
+    draw = ImageDraw.Draw(page)
+    for side, rows in enumerate(SIDES):
+        left = side * width // 2
+        for row, name in enumerate(rows):
+            top = row * (TILE + 2)
+            draw.text((left + 8, top + TILE // 2 - 6), name, fill="black", font_size=13)
+            for column in range(COLUMNS):
+                tile = Image.fromarray(pictures[name][column]).resize((TILE, TILE), Image.Resampling.BICUBIC)
+                page.paste(tile, (left + LABEL + column * (TILE + 2), top))
+    page.paste(curves, (0, 4 * (TILE + 2)))
+    return page
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sheets", nargs="*", metavar="SHEET", help=f"{', '.join(SHEETS)} (default: all)")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps (default 1500)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation (default 0)")
+    options = parser.parse_args()
+    steps = options.steps
+    lab = dataclasses.replace(profile.load("class"), steps=steps, constant_steps=steps // 2)
+    root = public.ensure(lab)
+    place = profile.home("docs", "mistakes")
+    place.mkdir(parents=True, exist_ok=True)
+    for name in options.sheets or SHEETS:
+        run = broken(SHEETS[name], lab, root, options.seed)
+        run.start()
+        run.wait()
+        sheet(run.sample(), run.history).save(place / f"{name}.jpg", quality=80)
+        last = {key: round(float(np.mean(values[-200:])), 3) for key, values in run.history.items() if key != "step"}
+        print(name, last, flush=True)
+    how = {"steps": steps, "seed": options.seed, "data": root.name, "generator": {**lab.generator, "attention": False}}
+    how |= {"discriminator": lab.discriminator, "discriminator_pace": lab.discriminator_pace}
+    how |= {"loss_weights": lab.loss_weights, "command": "python benchmarks/mistakes.py"}
+    (place / "sheets.json").write_text(json.dumps(how, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
