@@ -20,10 +20,12 @@ UNET = {**CLASS.generator, "filters": 24}
 RESNET = {"kind": "resnet_generator", "filters": 24, "blocks": 4, "attention": True}
 WIDER = {**CLASS.discriminator, "strides": (2, 2, 2, 1)}  # 70 pixels at 128 are what 34 are at 64
 
-RECIPES = {  # phases: (size, steps, discriminator); the generators of one phase go on in the next
-    "orchard64": (CLASS.generator, [(64, 6000, CLASS.discriminator)]),
-    "orchard128-unet": (UNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)]),
-    "orchard128-resnet": (RESNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)]),
+PAPER = {"loss_weights": {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}, "discriminator_pace": 1.0}
+
+RECIPES = {  # phases (size, steps, discriminator), the generators of one going on in the next; what is not lesson 3's
+    "orchard64": (CLASS.generator, [(64, 6000, CLASS.discriminator)], PAPER),
+    "orchard128-unet": (UNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)], {}),
+    "orchard128-resnet": (RESNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)], {}),
 }
 
 
@@ -40,12 +42,13 @@ def main():
 
 def train(name, seed):
     """All phases of one pair of generators; then both go into ``pretrained/``."""
-    generator, phases = RECIPES[name]
+    generator, phases, changes = RECIPES[name]
     run, minutes = None, 0.0
     for number, (size, steps, discriminator) in enumerate(phases):
         last = number == len(phases) - 1
         lab = dataclasses.replace(
             CLASS,
+            **changes,
             size=size,
             steps=steps,
             constant_steps=steps // 2 if last else steps,  # the rate falls only where nothing follows
@@ -63,7 +66,7 @@ def train(name, seed):
             data_version=orchard.VERSION,
             size=size,
             steps={str(size): steps for size, steps, _ in phases},
-            loss_weights=CLASS.loss_weights,
+            loss_weights=lab.loss_weights,
             seed=seed,
             hours=round(minutes / 60, 2),
             machine=f"{os.cpu_count()} cores, {platform.machine()}, TensorFlow {tf.__version__}",
