@@ -137,7 +137,7 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
     assert int(moved.group(1)) > 12 and float(moved.group(2)) < 10
     handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # one notch by keyboard
     wait_until(lambda: "learning_rate = 0.00021" in text() and "learning_rate 0.00021" in text(), 300)
-    wait_until(lambda: "cycle" in find("//img[contains(@title, 'Marks')]").get_attribute("title"), 300)
+    wait_until(lambda: "cycle" in find("//img[contains(@alt, 'Marks')]").get_attribute("alt"), 300)
     assert re.search(r"Measured at step \d+ on \d+ held-out pairs", text()) and "dark = called fake" in text()
 
     run_new_cell("print('a cell at step', 'some' if run.step else 'zero', run.state)")

@@ -27,8 +27,9 @@ class Meter:
         if step == EVERY:
             self.moving.set()
         self.seen.add(float(self.run.controls["cycle"].numpy()))
-        if step % (EVERY // 5) == 0 and step not in self.memory:
+        if step % EVERY == 0 and step not in self.memory:
             self.memory[step] = self.process.memory_info().rss
+            gc.collect()  # what only waits to be collected is not alive
             self.figures.append(sum(isinstance(thing, Figure) for thing in gc.get_objects()))
 
 

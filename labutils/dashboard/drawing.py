@@ -1,5 +1,7 @@
 """The pictures of the training panel: a run's samples with the discriminators' scores, its losses, its quality."""
 
+import base64
+import html
 import io
 
 import matplotlib
@@ -89,7 +91,7 @@ def words(text):
 def losses(history, events):
     """The curves of ``Run.history`` with a mark for each of ``events`` (step, name, value).
 
-    Returns the PNG, a text for those who cannot see it, and the latest values in words.
+    Returns the figure and the latest values in words, both HTML.
     """
     count = min(map(len, history.values()))
     every = -(-count // 400)
@@ -104,7 +106,7 @@ def losses(history, events):
     smooth = max(1, len(sampled["step"]) // 20)
     figure = plots.curves(curves, marks=marks.items(), smooth=smooth, size=(7, 3.2), alt=text)
     figure.axes[0].legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
-    return _png(figure), text, words(f"<b>Latest losses</b>, the mean of both directions: {latest}.")
+    return _img(figure), words(f"<b>Latest losses</b>, the mean of both directions: {latest}.")
 
 
 def settled(events, gap):
@@ -118,9 +120,9 @@ def settled(events, gap):
 
 
 def gains(quality, inside):
-    """The curves of ``{step: {direction: metrics.report}}`` as a PNG; ``inside``: what differs between the domains."""
+    """The curves of ``{step: {direction: metrics.report}}``, as HTML; ``inside``: what differs between the domains."""
     steps = sorted(quality)
-    figure = plots.Plot(figsize=(4.3, 3.2), alt="PSNR by step")
+    figure = plots.Plot(figsize=(4.3, 3.2), alt=f"PSNR of {inside} and background by step, in both directions.")
     axes = figure.subplots(2, 1, sharex=True)
     titles = {"gain": f"{inside}: dB over copying", "background_psnr": "background: dB"}
     for axis, (key, title) in zip(axes, titles.items(), strict=True):
@@ -132,9 +134,13 @@ def gains(quality, inside):
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     axes[1].set_xlabel("step")
-    return _png(figure)
+    return _img(figure)
 
 
-def _png(figure):
+def _img(figure):
     figure.set_layout_engine("tight")  # half the time of the constrained one
-    return figure.png(dpi=80)
+    data, (width, height) = base64.b64encode(figure.png(dpi=80)).decode(), figure.get_size_inches() * 80
+    return (
+        f'<img alt="{html.escape(figure.alt)}" width="{width:.0f}" height="{height:.0f}" '
+        f'style="max-width:100%; height:auto" src="data:image/png;base64,{data}">'
+    )

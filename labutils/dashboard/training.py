@@ -59,10 +59,8 @@ class TrainingPanel(widgets.VBox):
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
         self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
         self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
-        self.samples, self.curves, self.gains = (
-            widgets.Image(format=form, layout={"max_width": width, "display": "none"})
-            for form, width in (("jpeg", "100%"), ("png", "61%"), ("png", "37%"))
-        )
+        self.samples = widgets.Image(format="jpeg", layout={"max_width": "100%", "display": "none"})
+        self.curves, self.gains = (widgets.HTML(layout={"max_width": width}) for width in ("61%", "37%"))
         self._due = self._measure_due = self._said = 0.0
         self._state = self._measured = self._shown = self._plotted = None
         self._listing = False
@@ -203,7 +201,7 @@ class TrainingPanel(widgets.VBox):
             self._shown = step
             try:
                 pictures = samples.read(self._sample(step))
-                _show(self.samples, drawing.sheet(pictures))
+                self.samples.value, self.samples.layout.display = drawing.sheet(pictures), None
                 self.caption.value = drawing.caption(step, pictures)
             except (OSError, ValueError, KeyError) as error:
                 self.caption.value = html.escape(f"The sample of step {step} cannot be shown: {error}")
@@ -223,14 +221,9 @@ class TrainingPanel(widgets.VBox):
         run = self.run
         if self.quality and max(self.quality) != self._plotted:
             self._plotted = max(self.quality)
-            _show(self.gains, drawing.gains(self.quality, self._inside))
+            self.gains.value = drawing.gains(self.quality, self._inside)
         if len(run.history["step"]) > 1:
-            picture, self.curves.tooltip, self.losses.value = drawing.losses(run.history, self._events())
-            _show(self.curves, picture)
-
-
-def _show(image, data):
-    image.value, image.layout.display = data, None
+            self.curves.value, self.losses.value = drawing.losses(run.history, self._events())
 
 
 def _button(description, icon, tooltip, action):
