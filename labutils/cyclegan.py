@@ -93,6 +93,9 @@ class CycleGAN(tf.keras.Model):
         self.loss_weights = (loss_weights or LossWeights()).variables()
         self.pool_a = ImagePool(pool_size, shape, seed)
         self.pool_b = ImagePool(pool_size, shape, seed + 1)
+        # Under mixed_float16 a pixel's share of a mean would round to zero on its way back: scaled up, and down again.
+        half = any(layer.compute_dtype == "float16" for layer in generator_ab.layers)
+        self.gradient_scale = 4096.0 if half else 1.0
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.built = True
 
@@ -163,6 +166,8 @@ class CycleGAN(tf.keras.Model):
     def _both(network, first, second):
         return tf.split(network(tf.concat([first, second], axis=0), training=True), 2)
 
-    @staticmethod
-    def _apply(tape, loss, variables, optimizer):
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    def _apply(self, tape, loss, variables, optimizer):
+        gradients = tape.gradient(loss, variables, output_gradients=tf.constant(self.gradient_scale))
+        if self.gradient_scale != 1:
+            gradients = [gradient / self.gradient_scale for gradient in gradients]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))

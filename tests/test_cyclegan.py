@@ -178,3 +178,21 @@ class TestPool:
         assert self.pool(0).query(image, tf.constant(0, tf.int64)) is image
         with pytest.raises(ValueError, match="pool_size"):
             make_gan(pool_size=-1)
+
+
+def test_half_precision_loses_no_small_gradient(make_gan, orchard_root):
+    """Gradients so small that float16 has no number for them come back as float32 has them."""
+    ((real_a, real_b),) = batches(orchard_root, 1)
+    moved = {}
+    for policy in ("float32", "mixed_float16"):
+        tf.keras.mixed_precision.set_global_policy(policy)
+        try:
+            gan = make_gan(pool_size=0, loss_weights=cyclegan.LossWeights(1e-5, 1e-4, 5e-5))
+        finally:
+            tf.keras.mixed_precision.set_global_policy("float32")
+        before = weights(gan)[: len(gan.generator_variables)]
+        gan.compile(tf.keras.optimizers.SGD(1.0), tf.keras.optimizers.SGD(1.0))
+        gan.train_step((real_a, real_b))
+        moved[policy] = np.concatenate([(b - a).ravel() for a, b in zip(before, weights(gan), strict=False)])
+    exact, half = moved["float32"], moved["mixed_float16"]
+    assert np.linalg.norm(half - exact) < 0.05 * np.linalg.norm(exact)

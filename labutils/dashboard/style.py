@@ -1,16 +1,13 @@
 """The panel of lesson 5: steer a style transfer while it paints."""
 
 import html
-import io
-import tempfile
 import time
-from pathlib import Path
 
 import ipywidgets as widgets
-from PIL import Image
 
 from labutils import plots
-from labutils.datasets.reading import ImageError, read_image
+from labutils.dashboard import parts
+from labutils.datasets.reading import ImageError
 from labutils.style_run import StyleRun
 
 SLIDERS = {"content": (10.0, 0.1), "style": (20.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step
@@ -35,11 +32,11 @@ class StylePanel(widgets.VBox):
     def __init__(self, photograph=None, painting=None, features=None, run=None, **settings):
         self.run = run or StyleRun(photograph, painting, features, **settings)
         run, form = self.run, self.run.form
-        self.start = _button(
+        self.start = parts.button(
             "Start", "play", "Go on for the planned iterations; after Pause, resume", lambda _: self._go()
         )
-        self.pause = _button("Pause", "pause", "Hold after this iteration", lambda _: self._hold())
-        self.stop = _button("Stop", "stop", "End after this iteration and keep the picture", lambda _: run.stop())
+        self.pause = parts.button("Pause", "pause", "Hold after this iteration", lambda _: self._hold())
+        self.stop = parts.button("Stop", "stop", "End after this iteration and keep the picture", lambda _: run.stop())
         self.progress = widgets.IntProgress(max=run.steps, layout={"width": "100%"})
         self.sliders = {name: self._slider(name, *SLIDERS.get(name, (5.0, 0.1))) for name in run.weights}
         layers = run.features.output_names_by_layer
@@ -118,7 +115,7 @@ class StylePanel(widgets.VBox):
         if files:
             name = html.escape(files[-1]["name"])
             try:
-                self._change(**{key: _read(files[-1]["content"])})
+                self._change(**{key: parts.uploaded(files[-1]["content"])})
             except ImageError as error:
                 self.status.value = f"<b>{name} {html.escape(error.reason)}</b>"
 
@@ -136,7 +133,7 @@ class StylePanel(widgets.VBox):
         now, run = time.monotonic(), self.run
         if everything or now - self._drawn > 0.5 or run.state != "running":
             self._drawn = now
-            self.picture.value = _jpeg(run.image)
+            self.picture.value = parts.jpeg(run.image)
             if run.history:
                 self.curves.value = _curves(run.history, run.notes)
 
@@ -151,28 +148,6 @@ class StylePanel(widgets.VBox):
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
         )
         self.notes.value = "<br>".join(f"iteration {step}: {html.escape(text)}" for step, text in run.notes[-6:])
-
-
-def _read(data):
-    """The picture in an uploaded file's bytes, uint8 (height, width, 3)."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
-        path.write_bytes(data)
-        return read_image(path)
-
-
-def _button(description, icon, tooltip, action):
-    button = widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "110px"})
-    button.on_click(action)
-    return button
-
-
-def _jpeg(image):
-    buffer, picture = io.BytesIO(), Image.fromarray(image)
-    if max(picture.size) > 640:
-        picture.thumbnail((640, 640))
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
 
 
 def _curves(history, notes):

@@ -9,7 +9,7 @@ import numpy as np
 
 from labutils import datasets, metrics, samples
 from labutils.checkpoints import write_aside
-from labutils.dashboard import drawing
+from labutils.dashboard import drawing, parts
 
 SLIDERS = {  # control: (description with its unit, the unit, highest value and step in units)
     "adversarial": ("adversarial weight (×)", 1.0, 5.0, 0.1),
@@ -42,10 +42,10 @@ class TrainingPanel(widgets.VBox):
         self._measures = record and json.loads((run.root / f"{record}.json").read_text())["size"] == run.profile.size
         self._inside = "fruit" if record == "orchard" else "changed part"
         self.quality = {int(path.stem[5:]): json.loads(path.read_text()) for path in self._kept("json")}
-        self.start = _button("Start", "play", "Train to the end of the plan", lambda _: self._train())
-        self.pause = _button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
-        self.stop = _button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
-        self.more = _button("More steps", "forward", "Train this many steps from here", self._more)
+        self.start = parts.button("Start", "play", "Train to the end of the plan", lambda _: self._train())
+        self.pause = parts.button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
+        self.stop = parts.button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
+        self.more = parts.button("More steps", "forward", "Train this many steps from here", self._more)
         self.steps = widgets.BoundedIntText(
             500, min=1, max=1_000_000, description="steps", layout={"width": "150px"},
             style={"description_width": "40px"},
@@ -224,12 +224,6 @@ class TrainingPanel(widgets.VBox):
             self.gains.value = drawing.gains(self.quality, self._inside)
         if len(run.history["step"]) > 1:
             self.curves.value, self.losses.value = drawing.losses(run.history, self._events())
-
-
-def _button(description, icon, tooltip, action):
-    button = widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "120px"})
-    button.on_click(action)
-    return button
 
 
 def _minutes(seconds):

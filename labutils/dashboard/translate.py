@@ -9,7 +9,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from labutils import translate
-from labutils.dashboard.style import _button, _jpeg, _read
+from labutils.dashboard import parts
 from labutils.datasets.reading import ImageError
 from labutils.profile import home
 
@@ -42,7 +42,7 @@ class TranslatePanel(widgets.VBox):
         self.wipe = widgets.IntSlider(
             50, 0, 100, description="wipe line at (%)", style=WIDE, layout={"width": "640px", "max_width": "100%"}
         )
-        self.save = _button("Save", "download", "Write the translation as a PNG with its settings", self._save)
+        self.save = parts.button("Save", "download", "Write the translation as a PNG with its settings", self._save)
         self.status, self.caption = widgets.HTML(), widgets.HTML()
         self.image = widgets.Image(format="jpeg", layout={"max_width": "100%"})
         super().__init__(
@@ -72,7 +72,7 @@ class TranslatePanel(widgets.VBox):
             return
         name = files[-1]["name"]
         try:
-            self.pictures[name] = _read(files[-1]["content"])
+            self.pictures[name] = parts.uploaded(files[-1]["content"])
         except ImageError as error:
             self.status.value = f"<b>{html.escape(name)} {html.escape(error.reason)}</b>"
             return
@@ -110,10 +110,10 @@ class TranslatePanel(widgets.VBox):
         """The picture left of the line, its translation right of it, and the same in words."""
         height, width = self.before.shape[:2]
         if self.after is None:
-            self.image.value = _jpeg(self.before)
+            self.image.value = parts.jpeg(self.before)
             self.caption.value = html.escape(f"{self.picture.value}, {width} × {height} pixels, as it is")
             return
-        self.image.value = _jpeg(wiped(self.before, self.after, self.wipe.value))
+        self.image.value = parts.jpeg(wiped(self.before, self.after, self.wipe.value))
         changed = np.abs(self.after.astype(int) - self.before).mean()
         self.caption.value = html.escape(
             f"Left {self.wipe.value} % of the width: {self.picture.value}; right {100 - self.wipe.value} %: "

@@ -597,7 +597,9 @@ for name, speed in {"two CPU cores": operations / 7.3, "3 TFLOP/s": 3e12, "10 TF
 #
 # **Half precision** (`mixed_float16`) halves the memory of those outputs and is fast on GPUs from compute capability
 # 7.0. Convolutions then run in float16; what adds up many numbers must not: the normalisation's statistics, the
-# outputs and the losses stay in float32. Set the policy *before* the networks are built.
+# outputs and the losses stay in float32. On the way back a pixel's share of a mean is so small that float16 would make
+# it zero; `train_step` therefore multiplies gradients by 4096 first and divides by it in the end. Set the policy
+# *before* the networks are built.
 
 # %%
 tf.keras.mixed_precision.set_global_policy("mixed_float16")
