@@ -85,6 +85,7 @@ scores: setup ## measure the shipped generators again, and compare with their ca
 bench: setup ## speed and memory, measured side by side (three hours); tables in benchmarks/README.md
 	$(VENV)/bin/python benchmarks/pipeline.py
 	$(VENV)/bin/python benchmarks/style.py
+	$(VENV)/bin/python benchmarks/style.py --write
 	$(VENV)/bin/python benchmarks/step.py
 	$(VENV)/bin/python benchmarks/step.py --write
 	$(VENV)/bin/python benchmarks/time_to_quality.py

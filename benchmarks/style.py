@@ -1,18 +1,20 @@
 """Speed of style transfer, as ratios measured in one run: the course's engine against other ways.
 
 python benchmarks/style.py                # about 15 minutes on two idle cores
-python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps: only to see that it works
-python benchmarks/style.py loop adam      # some of: loop, torch, adam, coarse
+python benchmarks/style.py loop adam      # some rows; results are kept in runs/bench
+python benchmarks/style.py --write        # put the table of all kept rows into benchmarks/README.md
+python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, nothing kept: only to see that it works
 """
 
 import argparse
 import time
 
 import numpy as np
+import tables
 import tensorflow as tf
 from skimage import data
 
-from labutils import features, pictures, style
+from labutils import features, pictures, profile, style
 from labutils.datasets import styles
 
 
@@ -56,16 +58,13 @@ def against_loop(scale):
     image = tf.constant(ours.pixels.reshape(shape))
     np.testing.assert_allclose(step(image)[0], ours.losses()["total"], rtol=1e-3)
     times = seconds({"ours": lambda: ours.evaluate(ours.pixels), "loop": lambda: step(image)[1].numpy()})
-    report("a loop that extracts all features each step", times["loop"], times["ours"], 2.5)
+    return times["loop"], times["ours"]
 
 
 def against_torch(scale):
     """Against the same losses in plain PyTorch, VGG19 with the same random weights."""
-    try:
-        import torch
-    except ImportError:
-        print("plain PyTorch: not measured, torch is not installed (pip install torch==2.13.0).")
-        return
+    import torch
+
     vgg = features.vgg("vgg19", "random")
     ours = transfer(int(256 * scale), vgg)
     weights = [vgg.get_layer(name).get_weights() for name in vgg.output_names_by_layer]
@@ -108,7 +107,7 @@ def against_torch(scale):
 
     np.testing.assert_allclose(step(), ours.losses()["total"], rtol=1e-2)
     times = seconds({"ours": lambda: ours.evaluate(ours.pixels), "torch": step})
-    report(f"plain PyTorch {torch.__version__}, VGG19", times["torch"], times["ours"], 1.0)
+    return times["torch"], times["ours"]
 
 
 def until(run, goal, steps):
@@ -136,7 +135,7 @@ def against_adam(scale):
         ends[rate] = run.losses()["total"], time.perf_counter() - began
     rate = min(ends, key=lambda rate: ends[rate][0])
     run.begin("content")
-    report(f"Adam at rate {rate}, {steps} steps", ends[rate][1], until(run, ends[rate][0], 3 * steps), 3.0)
+    return ends[rate][1], until(run, ends[rate][0], 3 * steps), f"best rate: {rate}"
 
 
 def against_straight(scale):
@@ -152,27 +151,73 @@ def against_straight(scale):
     coarse = time.perf_counter() - began
     straight.begin(pictures.resize(start, (size, size)))
     fine = until(straight, goal, steps)
-    report(f"a straight run at {size} px, {steps} iterations", straight_seconds, coarse + fine, 2.0)
+    return straight_seconds, coarse + fine
 
 
-def report(what, theirs, ours, wanted):
-    print(
-        f"{what}: {theirs:.2f} s, ours {ours:.2f} s: {theirs / ours:.2f} times as fast (wanted: {wanted})", flush=True
-    )
+def class_profile(scale):
+    """Lesson 5's own size and number of iterations, with everything a student waits for; 90 s may pass."""
+    lab = profile.load("class")
+    began = time.perf_counter()
+    run = transfer(int(lab.style_size * scale), features.vgg())
+    before = run.losses()["style"]
+    run.run(max(2, int(lab.style_steps * scale)))
+    took = time.perf_counter() - began
+    return 90.0, took, f"style term lowered by {1 - run.losses()['style'] / before:.0%}"
 
 
-ROWS = {"loop": against_loop, "torch": against_torch, "adam": against_adam, "coarse": against_straight}
+ROWS = {  # the function, what ours is measured against, and the ratio wanted
+    "loop": (against_loop, "per iteration: a loop that extracts all features each step, 256 px", 2.5),
+    "torch": (against_torch, "per iteration: the same losses in plain PyTorch, VGG19, 256 px", 1.0),
+    "adam": (against_adam, "L-BFGS until the loss of 300 steps of Adam at the best of four rates, 128 px", 3.0),
+    "coarse": (against_straight, "coarse to fine until the loss of 60 straight iterations, 512 px", 2.0),
+    "class": (class_profile, "the class profile: 224 px, 60 iterations, against 90 s", 1.0),
+}
+
+
+def table():
+    """All rows measured so far, in Markdown."""
+    lines, machines = [], []
+    for name, (_, what, wanted) in ROWS.items():
+        result = tables.kept(f"style-{name}")
+        if not result or "skipped" in result:
+            lines.append(
+                [what, "–", "–", f"skipped: {result['skipped']}" if result else "not measured yet", f"{wanted}"]
+            )
+            continue
+        if result["machine"] not in machines:
+            machines.append(result["machine"])
+        ratio = f"**{result['theirs'] / result['ours']:.2f}** [{machines.index(result['machine']) + 1}]"
+        note = f"; {result['note']}" if result["note"] else ""
+        lines.append([what, f"{result['theirs']:.2f}", f"{result['ours']:.2f}", ratio + note, f"{wanted}"])
+    notes = [f"[{number}] {machine}" for number, machine in enumerate(machines, 1)]
+    header = ["against", "theirs, s", "ours, s", "ratio", "wanted"]
+    return "\n\n".join([tables.markdown(header, lines), *notes])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is given")
     parser.add_argument("--scale", type=float, default=1.0, help="of sizes and steps (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="write the table; measure only the rows named")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(ROWS)}")
-    for row in options.rows or ROWS:
-        ROWS[row](options.scale)
+    for name in options.rows or ([] if options.write else ROWS):
+        row, what, wanted = ROWS[name]
+        if name == "torch" and not tables.found("torch"):
+            result = {"skipped": "torch is not installed (pip install torch==2.13.0)"}
+        else:
+            theirs, ours, *note = row(options.scale)
+            result = {"theirs": theirs, "ours": ours, "note": "".join(note), "machine": tables.machine()}
+        print(
+            f"{what}:",
+            result.get("skipped") or f"{result['theirs'] / result['ours']:.2f} (wanted: {wanted})",
+            flush=True,
+        )
+        if options.scale == 1 and not ("skipped" in result and tables.kept(f"style-{name}")):
+            tables.keep(f"style-{name}", result)
+    if options.write:
+        tables.write("style", table())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from labutils.datasets import pipeline
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import step  # noqa: E402
+import style  # noqa: E402
 import tables  # noqa: E402
 import textbook  # noqa: E402
 import time_to_quality  # noqa: E402
@@ -111,7 +112,9 @@ def test_tables_are_made_of_what_was_kept(monkeypatch):
     kept = {"step-unet-64": row, "step-torch-64": {"skipped": "no torch"}}
     kept |= {f"quality-course-{seed}": {"seconds": 100.0, "cap": 1800, "machine": "M"} for seed in range(3)}
     kept |= {f"quality-textbook-{seed}": {"seconds": None, "cap": 1800, "machine": "M"} for seed in range(3)}
+    kept["style-loop"] = {"theirs": 3.0, "ours": 1.2, "note": "a note", "machine": "M"}
     monkeypatch.setattr(tables, "kept", kept.get)
+    assert "| 3.00 | 1.20 | **2.50** [1]; a note | 2.5 |" in style.table()
     text = step.table()
     assert "**5.00** (4.00 to 6.00; 7×) [1]" in text and "skipped: no torch" in text and "not measured yet" in text
     assert "at least 18.0 times" in time_to_quality.table(3)
