@@ -17,7 +17,7 @@ import tables
 import tensorflow as tf
 import textbook
 
-from labutils import cyclegan, metrics, models, profile, training
+from labutils import cyclegan, layers, metrics, models, profile, training
 from labutils.datasets import pipeline, public
 from labutils.presets import PRESETS
 
@@ -74,7 +74,7 @@ def course_run(lab, root, seed, cap):
     gan = cyclegan.CycleGAN(*networks, cyclegan.LossWeights(**lab.loss_weights), lab.pool_size, seed)
     plan = tf.constant(lab.learning_rate), tf.constant(float(lab.steps)), float(lab.constant_steps)
     rates = [training.LinearDecay(*plan, pace) for pace in (1.0, lab.discriminator_pace)]
-    gan.compile(*(tf.keras.optimizers.Adam(rate, beta_1=0.5) for rate in rates))
+    gan.compile(*(layers.Adam(rate, beta_1=0.5) for rate in rates))
 
     class Stop(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import tensorflow as tf
 
-from labutils import losses
+from labutils import layers, losses
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class CycleGAN(tf.keras.Model):
         """Adam(2e-4, beta_1=0.5) for each pair of networks unless others are given; see ``tf.keras.Model.compile``."""
         kwargs.setdefault("jit_compile", False)
         super().compile(**kwargs)
-        self.generator_optimizer = generator_optimizer or tf.keras.optimizers.Adam(2e-4, beta_1=0.5)
-        self.discriminator_optimizer = discriminator_optimizer or tf.keras.optimizers.Adam(2e-4, beta_1=0.5)
+        self.generator_optimizer = generator_optimizer or layers.Adam(2e-4, beta_1=0.5)
+        self.discriminator_optimizer = discriminator_optimizer or layers.Adam(2e-4, beta_1=0.5)
         # built now, so that a checkpoint has slots to be restored into
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)

@@ -1,4 +1,4 @@
-"""The layers Keras lacks, and the only place where the two TensorFlow generations differ.
+"""The layers Keras lacks, a faster Adam, and the only place where the two TensorFlow generations differ.
 
 The layers keep their class names in both environments, so that weight files travel between them.
 """
@@ -156,3 +156,35 @@ class Dropout(tf.keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class Adam(tf.keras.optimizers.Adam):
+    """Keras' Adam, each update by TensorFlow's one kernel for it: the graph of a training step is half as large.
+
+    Arguments, variables and numbers as in ``tf.keras.optimizers.Adam`` (up to rounding), without ``amsgrad`` and
+    sparse gradients. Paper: Kingma and Ba 2014, "Adam: A Method for Stochastic Optimization".
+    """
+
+    def update_step(self, gradient, variable, learning_rate=None):
+        if learning_rate is None:  # Keras 2
+            learning_rate, index = self.learning_rate, self._index_dict[self._var_key(variable)]
+        else:
+            index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def _handle(variable):
+    """Of a TensorFlow variable, or of one that Keras 3 has wrapped."""
+    return (variable if isinstance(variable, tf.Variable) else variable.value).handle

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils import samples, translate
+from labutils import layers, samples, translate
 from labutils.checkpoints import CheckpointError, Checkpoints, write_aside
 from labutils.datasets import folder, pipeline
 
@@ -73,7 +73,7 @@ class Run:
         schedules = [
             LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
         ]
-        gan.compile(*(tf.keras.optimizers.Adam(schedule, beta_1=0.5) for schedule in schedules))
+        gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules))
         self.history = {"step": []}
         self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"

@@ -232,3 +232,30 @@ def test_configuration_round_trip(layer):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     assert tf.keras.utils.get_registered_name(type(layer)) == f"labutils>{type(layer).__name__}"
+
+
+def test_adam_is_keras_adam_with_half_the_graph():
+    rate = tf.keras.optimizers.schedules.PolynomialDecay(1e-2, 20, 1e-3)
+    x = tf.random.stateless_normal((3, 5), (1, 2))
+    ends, sizes = [], []
+    for kind in (tf.keras.optimizers.Adam, layers.Adam):
+        tf.keras.utils.set_random_seed(0)
+        network = tf.keras.Sequential([tf.keras.Input((5,)), tf.keras.layers.Dense(7), tf.keras.layers.Dense(7)])
+        optimizer = kind(rate, beta_1=0.5)
+        optimizer.build(network.trainable_variables)
+
+        @tf.function
+        def step(network=network, optimizer=optimizer):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(network(x) ** 2)
+            variables = network.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+        sizes.append(len(step.get_concrete_function().graph.as_graph_def().node))
+        for _ in range(15):
+            step()
+        slots = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+        ends.append([variable.numpy() for variable in [*network.variables, *slots]])
+    for ours, theirs in zip(ends[1], ends[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert sizes[1] < 0.7 * sizes[0]
