@@ -7,6 +7,7 @@ import tensorflow as tf
 NORMALISERS = ("target", "gatys", "tensorflow", "pytorch", "paint")
 
 
+@tf.custom_gradient
 def gram_matrix(maps):
     """How strongly each two channels fire together: float32 (channels, channels), a mean over all positions.
 
@@ -14,7 +15,13 @@ def gram_matrix(maps):
     be compared.
     """
     flat = tf.reshape(maps, [-1, tf.shape(maps)[-1]])
-    return tf.matmul(flat, flat, transpose_a=True) / tf.cast(tf.shape(flat)[0], flat.dtype)
+    positions = tf.cast(tf.shape(flat)[0], flat.dtype)
+
+    def gradient(upstream):  # one product where TensorFlow would make two, of which each has the other's transpose
+        both = (upstream + tf.transpose(upstream)) / positions
+        return tf.reshape(tf.matmul(flat, both), tf.shape(maps))
+
+    return tf.matmul(flat, flat, transpose_a=True) / positions, gradient
 
 
 def content_loss(maps, target, normaliser="target"):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from skimage import data
 
 from labutils import features, pictures, style
@@ -34,6 +35,17 @@ def test_gram_matrix_is_the_mean_product_of_channels():
     np.testing.assert_allclose(style.gram_matrix(maps), numpy_gram(maps), rtol=1e-6)
     shuffled = maps[:, ::-1, :, :]
     np.testing.assert_allclose(style.gram_matrix(shuffled), style.gram_matrix(maps))  # blind to places
+
+
+def test_gram_matrix_has_the_gradient_of_its_formula():
+    maps, upstream = tf.random.stateless_normal((1, 4, 6, 5), (1, 2)), tf.random.stateless_normal((5, 5), (3, 4))
+    gradients = []
+    for gram in (style.gram_matrix, lambda x: tf.einsum("nhwc,nhwd->cd", x, x) / 24):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            value = tf.reduce_sum(gram(maps) * upstream)
+        gradients.append(tape.gradient(value, maps))
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
 
 
 def test_content_loss_by_hand():
