@@ -241,8 +241,8 @@ plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam
 # %% [markdown]
 # An iteration costs the same for all, one look through VGG and back. In the few dozen iterations of a lesson L-BFGS is
 # ahead. Adam's rate is in levels of 255: at 3 it needs three times as long; at 10 it trembles at first, but over 300
-# iterations it ends lower than L-BFGS does (`benchmarks/README.md`). Adam can also go where L-BFGS cannot: when the loss
-# changes from step to step.
+# iterations it ends lower than L-BFGS does (`benchmarks/README.md`). Adam can also go where L-BFGS cannot: when the
+# loss changes from step to step.
 #
 # ## The panel
 #
