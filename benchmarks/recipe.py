@@ -1,7 +1,7 @@
 """The search for lesson 3's recipe: variations of the class profile, trained as the lesson trains, scored on the truth.
 
 A recipe is chosen by its scores on 100 *validation* scenes; the 200 held-out pairs of the lessons are scored only for
-the profile itself, ``class``. Results are kept in runs/bench, and a training that was interrupted continues.
+the profile itself, ``class``. Results are kept in benchmarks/results, and a training that was interrupted continues.
 
 python benchmarks/recipe.py class --seeds 0 1 2   # the profile: what README reports
 python benchmarks/recipe.py wide-field small-cycle
@@ -82,6 +82,12 @@ def measure(name, seed):
     return result
 
 
+def kept(recipe=None):
+    """All results kept, or those of one recipe."""
+    results = [tables.kept(path.stem) for path in sorted(tables.RESULTS.glob("recipe-*.json"))]
+    return [result for result in results if recipe in (None, result["recipe"])]
+
+
 def table(results, place):
     rows = [
         [
@@ -109,9 +115,8 @@ def main():
             result = measure(name, seed)
             print(name, seed, {key: round(result[key]["gain"], 2) for key in result if key[-2:] in ("ab", "ba")})
     if options.write:
-        kept = [tables.kept(path.stem) for path in sorted(profile.home("runs", "bench").glob("recipe-*.json"))]
-        tables.write("recipes", table(kept, "validation"))
-        tables.write("seeds", table([result for result in kept if result["recipe"] == "class"], "held-out"))
+        tables.write("recipes", table(kept(), "validation"))
+        tables.write("seeds", table(kept("class"), "held-out"))
 
 
 if __name__ == "__main__":

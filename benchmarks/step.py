@@ -1,7 +1,7 @@
 """Speed of one training step, as ratios measured in one run: the course's fused step against other ways.
 
 python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
-python benchmarks/step.py unet-64 matmul        # some rows; results are kept in runs/bench
+python benchmarks/step.py unet-64 matmul        # some rows; results are kept in benchmarks/results
 python benchmarks/step.py --write               # put the table of all kept rows into benchmarks/README.md
 python benchmarks/step.py --tiny                # 32 px, one repetition: only to see that it works
 """

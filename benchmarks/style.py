@@ -1,7 +1,7 @@
 """Speed of style transfer, as ratios measured in one run: the course's engine against other ways.
 
 python benchmarks/style.py                # about 15 minutes on two idle cores
-python benchmarks/style.py loop adam      # some rows; results are kept in runs/bench
+python benchmarks/style.py loop adam      # some rows; results are kept in benchmarks/results
 python benchmarks/style.py --write        # put the table of all kept rows into benchmarks/README.md
 python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, nothing kept: only to see that it works
 """

@@ -1,4 +1,4 @@
-"""Results of benchmarks: kept as JSON in runs/bench, shown as tables, written into this folder's README.md."""
+"""Results of benchmarks: kept as JSON in ``results``, shown as tables, written into this folder's README.md."""
 
 import importlib.util
 import json
@@ -8,23 +8,21 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from labutils import profile
-
 README = Path(__file__).with_name("README.md")
+RESULTS = Path(__file__).with_name("results")
 
 
 def keep(name, result):
-    """Write ``result`` (a dict) to runs/bench/``name``.json."""
-    path = profile.home("runs", "bench", f"{name}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write ``result`` (a dict) to results/``name``.json."""
+    path = RESULTS / f"{name}.json"
     aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(result, indent=1))
+    aside.write_text(json.dumps(result, indent=1) + "\n")
     os.replace(aside, path)
 
 
 def kept(name):
     """What ``keep`` wrote under ``name``; None if nothing."""
-    path = profile.home("runs", "bench", f"{name}.json")
+    path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 

@@ -12,6 +12,7 @@ from labutils.datasets import pipeline
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
+import recipe  # noqa: E402
 import step  # noqa: E402
 import style  # noqa: E402
 import tables  # noqa: E402
@@ -118,3 +119,23 @@ def test_tables_are_made_of_what_was_kept(monkeypatch):
     text = step.table()
     assert "**5.00** (4.00 to 6.00; 7×) [1]" in text and "skipped: no torch" in text and "not measured yet" in text
     assert "at least 18.0 times" in time_to_quality.table(3)
+
+
+def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch):
+    page = tmp_path / "README.md"
+    page.write_text(before := tables.README.read_text())
+    monkeypatch.setattr(tables, "README", page)
+    tables.write("step", step.table())
+    tables.write("style", style.table())
+    tables.write("quality", time_to_quality.table(3))
+    tables.write("recipes", recipe.table(recipe.kept(), "validation"))
+    tables.write("seeds", recipe.table(recipe.kept("class"), "held-out"))
+    assert page.read_text() == before
+
+
+def test_the_readme_names_the_mean_of_three_seeds():
+    ab, ba = ([result[f"held-out {direction}"] for result in recipe.kept("class")] for direction in ("ab", "ba"))
+    fruit = [f"{np.mean([r[key] for r in side]):.1f}" for side in (ab, ba) for key in ("fruit_psnr", "copy_fruit_psnr")]
+    grounds = " and ".join(f"{np.mean([r['background_psnr'] for r in side]):.0f}" for side in (ab, ba))
+    page = (BENCHMARKS.parent / "README.md").read_text()
+    assert len(ab) == 3 and f"mean of three seeds | {' | '.join(fruit)} | {grounds} |" in page
