@@ -24,8 +24,8 @@ PAPER = {"loss_weights": {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}, "
 
 RECIPES = {  # phases (size, steps, discriminator), the generators of one going on in the next; what is not lesson 3's
     "orchard64": (CLASS.generator, [(64, 6000, CLASS.discriminator)], PAPER),
-    "orchard128-unet": (UNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)], {}),
-    "orchard128-resnet": (RESNET, [(64, 3000, CLASS.discriminator), (128, 8000, WIDER)], {}),
+    "orchard128-unet": (UNET, [(64, 3000, CLASS.discriminator), (128, 5000, WIDER)], {}),
+    "orchard128-resnet": (RESNET, [(64, 3000, CLASS.discriminator), (128, 5000, WIDER)], {}),
 }
 
 
