@@ -51,6 +51,7 @@ WRONG = [
     ("2-instance", normalized((1, 2), power=1), "square root"),
     ("2-instance", lambda x: x - x.mean((1, 2), keepdims=True), "did not divide"),
     ("2-instance", lambda x: x, "unchanged"),
+    ("2-instance", normalized((1, 2), epsilon=1e-3), "axes are right; take epsilon 1e-5"),
     ("2-instance", lambda x: x.mean((1, 2)), "should have shape"),
     ("2-residual", lambda x, first, second: second(relu(first(x))), "skip is missing"),
     ("2-residual", lambda x, first, second: relu(x + second(relu(first(x)))), "after the addition"),

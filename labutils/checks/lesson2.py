@@ -55,6 +55,7 @@ def instance(function):
         ),
         "You took the mean away, but did not divide by the deviation.": x - x.mean((1, 2), keepdims=True),
         "This is the input, unchanged.": x,
+        "The axes are right; take epsilon 1e-5, not 1e-3.": _normalized(x, (1, 2), epsilon=1e-3),
     }
     for hint, values in wrong.items():
         if answer.shape == x.shape and np.allclose(answer, values, atol=1e-4):

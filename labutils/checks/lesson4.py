@@ -7,16 +7,19 @@ from labutils.checks import Hint, close, exercise
 
 @exercise("4-to-picture")
 def to_picture(function):
-    answer = np.asarray(function(np.array([-1.0, 0.0, 1.0, 1.2, -1.1])))
+    answer = np.asarray(function(np.array([-1.0, 0.0, 1.0, 1.2, -1.1, 0.01])))
     if answer.dtype != np.uint8:
         raise Hint(f"A picture is uint8, yours is {answer.dtype}.")
-    if answer.shape == (5,) and answer[0] != 0 and answer[2] in (255, 127, 128):
+    if answer.shape == (6,) and answer[0] != 0 and answer[2] in (255, 127, 128):
         raise Hint("-1 must become 0: shift before you scale.")
-    if answer.shape == (5,) and (answer[3] != 255 or answer[4] != 0) and answer[2] == 255:
+    if answer.shape == (6,) and (answer[3] != 255 or answer[4] != 0) and answer[2] == 255:
         raise Hint("Values a little outside [-1, 1] wrap around in uint8: clip before you convert.")
     close(answer[[0, 2, 3, 4]], [0, 255, 255, 0], "-1, 1, 1.2 and -1.1", "(values + 1) / 2 is in [0, 1].")
     if answer[1] not in (127, 128):
         raise Hint(f"0 is the middle grey, 127 or 128; yours is {answer[1]}.")
+    if answer[5] == 128:
+        raise Hint("0.01 is 128.8 of 255 and became 128: uint8 cuts off what follows the point, so round before.")
+    close(answer[5], 129, "0.01")
 
 
 @exercise("4-masked-psnr")
@@ -56,14 +59,16 @@ def metric(image, truth, mask):
 @exercise("4-nearest")
 def nearest(function):
     fake = np.zeros((2, 2, 3))
-    truths = [np.full((2, 2, 3), 0.5), np.full((2, 2, 3), -0.1), np.full((2, 2, 3), 0.2)]
-    answer = function(fake, truths)
+    same_mean = np.array([[0.3, -0.3], [-0.3, 0.3]])[..., None] * np.ones(3)
+    answer = function(fake, [fake + 0.5, same_mean, fake + 0.1, fake - 0.4])
     if answer == 0:
-        raise Hint("That is the farthest of the three, or no answer yet: take the smallest error.")
-    if answer == 2:
-        raise Hint("Differences of both signs must not cancel, and darker is not nearer: square them first.")
-    if answer != 1:
-        raise Hint(f"Return the index of the nearest, a whole number from 0 to 2, not {answer!r}.")
+        raise Hint("That is the farthest of the four, or no answer yet: take the smallest squared error.")
+    if answer == 1:
+        raise Hint("It has the same mean, but other pixels: square first, then take the mean.")
+    if answer == 3:
+        raise Hint("Darker is not nearer: square the differences.")
+    if answer != 2:
+        raise Hint(f"Return the index of the nearest, a whole number from 0 to 3, not {answer!r}.")
 
 
 @exercise("4-pad")
