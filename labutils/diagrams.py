@@ -53,7 +53,7 @@ def network(model, title=None):
     for height, _, channels, kind in boxes:
         width, tall = 0.25 + 0.09 * np.log2(channels), height / tallest
         axis.add_patch(Rectangle((x, -tall / 2), width, tall, facecolor=KINDS[kind], edgecolor="black", linewidth=0.6))
-        axis.text(x + width / 2, tall / 2 + 0.03, channels, ha="center", va="bottom", fontsize=7)
+        axis.text(x + width / 2, tall / 2 + 0.03, channels, ha="center", va="bottom", fontsize=9)
         centres.append(x + width / 2)
         x += width + 0.35
     _write_sizes(axis, boxes, centres)
@@ -63,9 +63,9 @@ def network(model, title=None):
         axis.scatter([], [], marker="s", color=colour, edgecolor="black", label=f"{kind} the size")
     axis.plot([], [], color=COLOURS[2], label="skip: concatenate")
     axis.plot([], [], color=COLOURS[3], linestyle="--", label="skip: add")
-    axis.legend(loc="upper center", ncol=5, fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.02))
+    axis.legend(loc="upper center", ncol=5, fontsize=9, frameon=False, bbox_to_anchor=(0.5, 0.02))
     top = 1.25 if any(kind == "concatenate" for *_, kind in skips) else 0.9
-    axis.set(xlim=(-0.2, x), ylim=(-0.75, top), title=title)
+    axis.set(xlim=(-0.2, x), ylim=(-0.85, top), title=title)
     axis.axis("off")
     return plot
 
@@ -76,7 +76,7 @@ def _write_sizes(axis, boxes, centres):
     for number in range(1, len(boxes) + 1):
         if number == len(boxes) or boxes[number][:2] != boxes[start][:2]:
             middle = (centres[start] + centres[number - 1]) / 2
-            axis.text(middle, -0.56, f"{boxes[start][0]}×{boxes[start][1]}", ha="center", va="top", fontsize=7)
+            axis.text(middle, -0.56, f"{boxes[start][0]}\n×{boxes[start][1]}", ha="center", va="top", fontsize=9)
             start = number
 
 
@@ -120,7 +120,7 @@ def normalization_axes(pictures=3, channels=4):
         axis.set_xticks(np.arange(channels + 1) - 0.5, minor=True)
         axis.set_yticks(np.arange(pictures + 1) - 0.5, minor=True)
         axis.grid(which="minor", color="white", linewidth=3)
-        axis.tick_params(which="both", length=0, labelsize=8)
+        axis.tick_params(which="both", length=0, labelsize=10)
         axis.spines[:].set_visible(False)
     return plot
 

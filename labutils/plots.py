@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with every common form of colour blindness. Pair it with line styles.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+WIDEST = 10  # inches: a page of JupyterLab shows wider figures smaller, and their text with them
 LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -47,23 +49,36 @@ def as_uint8(image):
 
 
 def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4):
-    """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``)."""
-    rows = [list(row) for row in rows]
+    """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``).
+
+    A cell is ``scale`` inches wide, less if all would be wider than ``WIDEST``; rows are as high as their pictures.
+    """
+    rows = [[as_uint8(picture) for picture in row] for row in rows]
     columns = max(len(row) for row in rows)
-    plot = Plot(figsize=(scale * columns + 1.0 * bool(row_titles), scale * len(rows)), alt=alt)
-    axes = plot.subplots(len(rows), columns, squeeze=False)
+    letter = 0.075  # inches
+    left = letter * max((len(line) for title in row_titles or () for line in title.splitlines()), default=0)
+    scale = min(scale, (WIDEST - left) / columns)
+    titles = [_wrapped(title, int(scale / letter)) for title in column_titles or ()]
+    heights = [scale * max(picture.shape[0] / picture.shape[1] for picture in row) for row in rows]
+    top = 0.17 * max((title.count("\n") + 1 for title in titles), default=0)
+    plot = Plot(figsize=(scale * columns + left, sum(heights) + top), alt=alt)
+    axes = plot.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for i, row in enumerate(rows):
-        for j in range(columns):
-            axis = axes[i, j]
+        for j, axis in enumerate(axes[i]):
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
+            axis.spines[:].set(color="0.8", linewidth=0.6, visible=j < len(row))  # white pictures end somewhere, too
             if j < len(row):
-                axis.imshow(as_uint8(row[j]), cmap="gray", interpolation="nearest")
-            if column_titles and i == 0 and j < len(column_titles):
-                axis.set_title(column_titles[j], fontsize=9)
+                axis.imshow(row[j], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            if i == 0 and j < len(titles):
+                axis.set_title(titles[j], fontsize=9)
             if row_titles and j == 0:
                 axis.set_ylabel(row_titles[i], fontsize=9, rotation=0, ha="right", va="center")
     return plot
+
+
+def _wrapped(title, width):
+    """A title in lines of at most ``width`` letters, so that it does not touch its neighbour's."""
+    return "\n".join(textwrap.fill(line, max(width, 1), break_long_words=False) for line in title.splitlines())
 
 
 def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3)):

@@ -80,7 +80,7 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
     wait_until(lambda: abs(shown()[5:35, 50:].mean((0, 1)) - (0, 0, 200)).max() < 12, 60)
 
     press("Save")
-    wait_until(lambda: "saved as sky-repainted.png in kept/" in text(), 60)
+    wait_until(lambda: "saved as kept/sky-repainted.png" in text(), 60)
     (kept,) = tmp_path.rglob("sky-repainted.png")
     with Image.open(kept) as picture:
         assert picture.size == (60, 40) and picture.text["source"] == "sky.png"

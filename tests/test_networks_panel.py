@@ -67,7 +67,7 @@ def test_feature_maps_show_the_chosen_layer_and_channel(unet, picture):
         panel.layer.value = name
         layer = unet.layers[int(name.split(":")[0])]
         assert panel.channel.max == layer.output.shape[-1] - 1
-    first = next(name for name in panel.layer.options if "conv2d" in name)
+    first = next(name for name in panel.layer.options if "convolution, 16 × 16" in name)
     panel.layer.value = first
     one = panel.image.value
     panel.channel.value = 3

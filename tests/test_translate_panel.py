@@ -94,7 +94,7 @@ def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel):
 
 def test_save_writes_the_translation_with_its_settings(panel, tmp_path):
     panel.save.click()
-    assert panel.status.value == "saved as red-apples-to-oranges.png in kept/"
+    assert panel.status.value == f"saved as {tmp_path}/kept/red-apples-to-oranges.png"
     with Image.open(tmp_path / "kept" / "red-apples-to-oranges.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), 255 - RED)
         assert picture.text["source"] == "red" and picture.text["tile"] == "512"
@@ -114,7 +114,11 @@ def test_it_does_not_block_and_the_last_choice_wins(generator, monkeypatch, tmp_
     monkeypatch.setattr(translate, "apply", slow)
     panel = TranslatePanel({"any": generator}, {"red": RED, "blue": BLUE}, tmp_path)
     first = panel._thread
-    assert begun.wait(60) and panel.save.disabled and panel.status.value.startswith("translating red, 50 × 30 pixels")
+    assert (
+        begun.wait(60)
+        and panel.save.disabled
+        and "translating red, 50 × 30 pixels …; then you can" in panel.status.value
+    )
     panel.picture.value = "blue"
     panel.wipe.value = 20  # shows the picture as it is while it waits
     assert "as it is" in panel.caption.value and panel.after is None
@@ -132,6 +136,12 @@ def test_an_error_of_the_translation_is_shown(generator, monkeypatch):
     monkeypatch.setattr(translate, "apply", fails)
     panel = TranslatePanel({"any": generator}, {"red": RED}).wait(60)
     assert panel.status.value == "<b>Not translated: no room for &lt;this&gt;</b>" and panel.save.disabled
+
+
+def test_what_is_saved_in_the_course_is_told_from_its_folder(panel, monkeypatch, tmp_path):
+    monkeypatch.setattr("labutils.dashboard.translate.home", lambda: tmp_path)
+    panel.save.click()
+    assert panel.status.value == "saved as kept/red-apples-to-oranges.png"
 
 
 def test_every_control_has_a_description(panel):

@@ -34,7 +34,7 @@ class AugmentationPanel(widgets.VBox):
 
     @staticmethod
     def _slider(description, value, low, high, step):
-        style, layout = {"description_width": "150px"}, {"width": "330px"}
+        style, layout = {"description_width": "180px"}, {"width": "380px"}
         return widgets.FloatSlider(
             value, min=low, max=high, step=step, description=description, style=style, layout=layout
         )

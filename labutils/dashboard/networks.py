@@ -6,7 +6,22 @@ import tensorflow as tf
 
 from labutils import diagrams, models, plots
 
-LONG = {"description_width": "110px"}
+WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "360px", "max_width": "100%"}}
+WRAPPED = {"flex_flow": "row wrap"}
+FIGURE = {"width": "420px", "max_width": "100%"}
+WORDS = {
+    "InputLayer": "the picture",
+    "Conv2D": "convolution",
+    "Conv2DTranspose": "transposed convolution",
+    "InstanceNormalization": "normalisation",
+    "BatchNormalization": "normalisation",
+    "LeakyReLU": "leaky ReLU",
+    "UpSampling2D": "pixels repeated",
+    "Concatenate": "details laid beside",
+    "Add": "correction added",
+    "ReflectionPadding2D": "reflected border",
+    "AttentionBlend": "blended into the picture",
+}  # other layers by the name of their class
 
 
 def _batch(picture):
@@ -14,6 +29,13 @@ def _batch(picture):
     picture = np.asarray(picture)
     unit = picture / 255 if picture.dtype == np.uint8 else picture
     return (unit[None] * 2 - 1).astype("float32")
+
+
+def _in_words(layer):
+    """What a layer does, and to how many places: its own name only counts how often its kind was made."""
+    _, height, width, _ = layer.output.shape
+    kind = type(layer).__name__
+    return f"{WORDS.get(kind, kind)}, {height} × {width}"
 
 
 class PatchMover(widgets.VBox):
@@ -34,11 +56,11 @@ class PatchMover(widgets.VBox):
         self.discriminator, self.picture = discriminator, picture
         self.scores = np.asarray(discriminator(_batch(picture)))[0, :, :, 0]
         rows, columns = self.scores.shape
-        self.row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row of scores", style=LONG)
-        self.column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column of scores", style=LONG)
-        self.image = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row of scores", **WIDE)
+        self.column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column of scores", **WIDE)
+        self.image = widgets.Image(format="png", layout=FIGURE)
         self.words = widgets.HTML()
-        super().__init__([widgets.HBox([self.row, self.column]), self.image, self.words])
+        super().__init__([widgets.HBox([self.row, self.column], layout=WRAPPED), self.image, self.words])
         for slider in (self.row, self.column):
             slider.observe(self._draw, "value")
         self._draw()
@@ -71,17 +93,15 @@ class FeatureMaps(widgets.VBox):
         layers = [layer for layer in model.layers if len(layer.output.shape) == 4]
         outputs = tf.keras.Model(model.inputs[0], [layer.output for layer in layers])(_batch(picture))
         self.maps = {
-            f"{number}: {layer.name}": np.asarray(output)[0]
+            f"{number}: {_in_words(layer)}": np.asarray(output)[0]
             for number, (layer, output) in enumerate(zip(layers, outputs, strict=True))
         }
         names = list(self.maps)
-        self.layer = widgets.Dropdown(
-            options=names, value=names[min(1, len(names) - 1)], description="layer", style=LONG
-        )
-        self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", style=LONG)
-        self.image = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.layer = widgets.Dropdown(options=names, value=names[min(1, len(names) - 1)], description="layer", **WIDE)
+        self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", **WIDE)
+        self.image = widgets.Image(format="png", layout=FIGURE)
         self.words = widgets.HTML()
-        super().__init__([widgets.HBox([self.layer, self.channel]), self.image, self.words])
+        super().__init__([widgets.HBox([self.layer, self.channel], layout=WRAPPED), self.image, self.words])
         self.layer.observe(self._choose, "value")
         self.channel.observe(self._draw, "value")
         self._choose()
@@ -98,7 +118,7 @@ class FeatureMaps(widgets.VBox):
             f"{self.layer.value}, channel {self.channel.value} of {channels}: {height} × {width} values from "
             f"{channel.min():.3g} to {channel.max():.3g}, mean {channel.mean():.3g}."
         )
-        plot = plots.Plot(figsize=(4.2, 3.6), alt=self.words.value)
+        plot = plots.Plot(figsize=(4.2, 3.4), alt=self.words.value)
         axis = plot.subplots()
         shown = axis.imshow(channel, cmap="viridis", interpolation="nearest")
         axis.set(xticks=[], yticks=[])

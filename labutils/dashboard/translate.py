@@ -14,6 +14,7 @@ from labutils.datasets.reading import ImageError
 from labutils.profile import home
 
 WIDE = {"description_width": "130px"}
+SHOWN = {"width": "640px", "max_width": "100%", "max_height": "480px", "object_fit": "contain"}
 SAMPLES = ("coffee", "astronaut", "chelsea")  # photographs that come with scikit-image
 
 
@@ -44,7 +45,7 @@ class TranslatePanel(widgets.VBox):
         )
         self.save = parts.button("Save", "download", "Write the translation as a PNG with its settings", self._save)
         self.status, self.caption = widgets.HTML(), widgets.HTML()
-        self.image = widgets.Image(format="jpeg", layout={"max_width": "100%"})
+        self.image = widgets.Image(format="jpeg", layout=SHOWN)
         super().__init__(
             [
                 widgets.HBox([self.upload, self.picture, self.generator], layout={"flex_flow": "row wrap"}),
@@ -86,7 +87,9 @@ class TranslatePanel(widgets.VBox):
         self._orders += 1
         self.before, self.after, self.save.disabled = self.pictures[self.picture.value], None, True
         height, width = self.before.shape[:2]
-        self.status.value = html.escape(f"translating {self.picture.value}, {width} × {height} pixels …")
+        self.status.value = html.escape(
+            f"translating {self.picture.value}, {width} × {height} pixels …; then you can save it"
+        )
         self._show()
         self._thread = threading.Thread(target=self._work, args=(self._orders,), daemon=True)
         self._thread.start()
@@ -129,7 +132,8 @@ class TranslatePanel(widgets.VBox):
         except OSError as error:
             self.status.value = f"<b>Not saved: {html.escape(str(error))}</b>"
         else:
-            self.status.value = f"saved as {html.escape(path.name)} in {html.escape(path.parent.name)}/"
+            shown = path.relative_to(home()) if path.is_relative_to(home()) else path
+            self.status.value = f"saved as {html.escape(str(shown))}"
 
 
 def wiped(before, after, percent):
