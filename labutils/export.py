@@ -47,7 +47,8 @@ def saved_model(generator, path, size=256):
     with _aside(path) as aside:
         module = tf.Module()
         module.generator, module.translate = _graph(generator, (None, None, None, 3))
-        tf.saved_model.save(module, str(aside), signatures=module.translate)
+        with _quiet():
+            tf.saved_model.save(module, str(aside), signatures=module.translate)
         # Loaded from where it was just written, never from a place that others can write to first.
         serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
         report = _compare(

@@ -114,7 +114,7 @@ def apply_folder(generator, source, target, tile=TILE, progress=False):
     Returns ``(written, skipped)``: the paths written, and ``{path: reason}`` for files that are no pictures.
     Raises ``ValueError`` if there is no such folder, if no file could be read, or if both folders are the same.
     """
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     source, target = Path(source), Path(target)
     if not source.is_dir():

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
