@@ -14,7 +14,7 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 lab: setup ## open JupyterLab on lesson 1
-	$(VENV)/bin/jupyter lab notebooks/01_dataset.ipynb
+	$(VENV)/bin/jupyter lab --ServerApp.root_dir=. notebooks/01_dataset.ipynb
 
 serve: setup ## JupyterLab for others: INTERFACE=name or address [PORT=] [CERTIFICATE= KEY=]; PASSWORD in the environment or made
 	$(VENV)/bin/python tools/serve.py --interface "$(INTERFACE)" --port $(PORT) \
@@ -61,7 +61,7 @@ test-current: $(CURRENT)/.done ## the same tests on current TensorFlow, without 
 
 define run_tests
 	rm -rf runs/*-smoke
-	LAB_PROFILE=smoke $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/*.ipynb
+	LAB_PROFILE=smoke LAB_STRICT=unsolved $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/*.ipynb
 	LAB_PROFILE=smoke LAB_STRICT=1 $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/solutions
 	$(1)/bin/python -m pytest $(PYTEST_OPTIONS) tests
 endef

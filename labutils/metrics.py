@@ -5,7 +5,6 @@ Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels; higher is bet
 
 import functools
 import json
-from pathlib import Path
 
 import numpy as np
 from skimage.metrics import structural_similarity
@@ -112,7 +111,7 @@ def test_pairs(root, direction, limit=None):
     """
     if direction not in ("ab", "ba"):
         raise ValueError(f'direction must be "ab" or "ba", not {direction!r}.')
-    record = next((p for name in datasets.RENDERED if (p := Path(root) / f"{name}.json").exists()), None)
+    record = datasets.truth_of(root)
     if record is None:
         raise ValueError(
             f"{root} knows no truth: it was not rendered ({', '.join(datasets.RENDERED)}), so translations of it "

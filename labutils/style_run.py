@@ -116,12 +116,14 @@ class StyleRun:
     # Start, pause, stop, wait
 
     def start(self, steps=None):
-        """Go on for ``steps`` iterations in the background; if paused, resume."""
+        """Go on in the background: ``steps`` more iterations, or to the end of the plan; if paused, resume."""
         self._going.set()
         if self.running:
             self.state = "running"
             return
-        self.target, self.error, self._stopping = self.step + (steps or self.steps), None, False
+        if steps or self.step >= self.target:  # else it was stopped on its way
+            self.target = self.step + (steps or self.steps)
+        self.error, self._stopping = None, False
         self.state = "building the graph"
         self._thread = threading.Thread(target=self._work, name="style transfer", daemon=True)
         self._thread.start()

@@ -38,7 +38,7 @@ class Run:
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
     already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
-    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (about ten pairs, and
+    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up to ten pairs, and
     those it was stopped with).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",

@@ -54,6 +54,13 @@ def test_a_wrong_answer_raises_only_when_asked_to(lesson, capsys, monkeypatch):
         checks.check("9-first", 41)
 
 
+def test_a_right_answer_raises_where_only_stand_ins_should_be(lesson, monkeypatch):
+    monkeypatch.setenv("LAB_STRICT", "unsolved")
+    checks.check("9-first", 41)
+    with pytest.raises(AssertionError, match="9-first: right"):
+        checks.check("9-first", 42)
+
+
 def test_an_unknown_exercise_names_those_there_are(lesson):
     with pytest.raises(ValueError, match="9-third.*9-first, 9-second"):
         checks.check("9-third", 42)

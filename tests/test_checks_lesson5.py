@@ -51,6 +51,7 @@ WRONG = [
     ("5-colours", swap, "Swapped"),
     ("5-colours", no_inverse, "inverse matrix"),
     ("5-colours", lambda a, b: a, "unchanged"),
+    ("5-colours", lambda a, b: 0.5 * a + 0.5 * b, "expected values from"),
     ("5-decay", dict.fromkeys(LAYERS, 0.25), "all the same"),
     ("5-decay", dict(zip(LAYERS, [1, 0.5, 0.25, 0.125], strict=True)), "sum to 1"),
     ("5-decay", dict(zip(LAYERS, np.array([1, 2, 4, 8]) / 15, strict=True)), "wrong way"),

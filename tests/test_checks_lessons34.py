@@ -92,6 +92,7 @@ WRONG = [
     ("3-missing", missing("cycle", "adversarial", "cycle"), "blue wall"),
     ("3-rate", lambda step: 2e-4 * (200 - step) / 100, "first 100 steps"),
     ("3-rate", lambda step: 2e-4 * min(1, (200 - step) / 100), "negative"),
+    ("3-rate", lambda step: 2e-4 if step < 100 else 2e-4 * (1 - step / 200), "starts at `constant`"),
     ("3-rate", lambda step: 2e-4 if step < 100 else max(0, 2e-4 * (1 - step / 200)), "starts at `constant`"),
     ("3-pool", lambda pool, fake, size, swap, slot: fake, "not full"),
     ("3-pool", pool_without_end, "holds 3 pictures"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import features, pictures
+from labutils import features, pictures, profile
 from labutils.dashboard import StylePanel
 from labutils.datasets import styles
 from labutils.style_run import StyleRun
@@ -141,13 +141,53 @@ def test_luminance_keeps_the_photographs_colours(run):
         run.change(sise=3)
 
 
-def test_an_uploaded_picture_is_taken_and_a_bad_one_named(run):
+def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run):
     panel, buffer = StylePanel(run=run), io.BytesIO()
-    Image.fromarray(styles.paint("waves", 40)[:, :30]).save(buffer, "PNG")
+    Image.new("RGB", (2100, 2800), "teal").save(buffer, "PNG")  # as it is, it would take 14 GB
     panel._take("photograph", [{"name": "mine.png", "content": buffer.getvalue()}])
-    assert run.transfer.shape == (40, 30)
+    assert run.transfer.shape == (32, 24)
     panel._take("painting", [{"name": "page.jpg", "content": b"<html>not a picture</html>"}])
-    assert "page.jpg" in panel.status.value and run.transfer.shape == (40, 30)
+    assert "page.jpg" in panel.status.value and run.transfer.shape == (32, 24)
+
+
+def test_pause_holds_and_pressed_again_goes_on(run):
+    panel, at, later = StylePanel(run=run), At(run, 2), At(run, 3)
+    panel.start.click()
+    with at:
+        panel.pause.click()
+        assert panel.pause.description == "Resume"
+    assert run.step == 2
+    panel.pause.click()
+    with later:
+        assert panel.pause.description == "Pause"
+
+
+def test_start_after_stop_ends_the_plan_and_then_adds_as_many_iterations_as_asked_for(run):
+    panel, at = StylePanel(run=run), At(run, 2)
+    panel.steps.value = 4
+    panel.start.click()
+    with at:
+        panel.stop.click()
+    run.wait(60)
+    assert (run.state, run.step, run.target) == ("stopped", 2, 4)
+    panel.start.click()
+    run.wait(60)
+    assert (run.state, run.step) == ("finished", 4)
+    panel.steps.value = 1
+    panel.start.click()
+    run.wait(60)
+    assert run.step == 5
+
+
+def test_save_writes_the_picture_with_its_settings(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(profile, "home", tmp_path.joinpath)
+    panel = StylePanel(run=run)
+    panel.save.click()
+    (path,) = tmp_path.rglob("*.png")
+    assert path.name in panel.status.value
+    with Image.open(path) as saved:
+        np.testing.assert_array_equal(np.asarray(saved), run.image)
+        assert saved.text["style"] == "10.0" and saved.text["iterations"] == "0" and "8-bit" in saved.text["features"]
 
 
 def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):

@@ -78,6 +78,24 @@ def test_pause_resume_stop_and_more_steps(panel):
     assert run.step == before + 2
 
 
+def test_a_panel_made_while_a_finished_run_ends_again_says_that_it_is_finished(panel, monkeypatch):
+    run = panel.run
+    panel.start.click()
+    run.wait(600)
+    drawn = TrainingPanel._show_curves
+
+    def ends_meanwhile(self):  # as "Run all" does it: started, found to be done, while the panel is drawn
+        drawn(self)
+        run.state = "finished"
+
+    monkeypatch.setattr(TrainingPanel, "_show_curves", ends_meanwhile)
+    run.state = "building the graph"
+    again = TrainingPanel(run)
+    assert again.status.value.startswith("finished: step 12 of 12")
+    again.start.click()
+    assert "More steps" in again.status.value and run.state == "finished"
+
+
 def test_a_second_start_is_refused_in_words_on_the_panel(panel):
     panel.start.click()
     panel.start.click()

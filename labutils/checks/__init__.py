@@ -2,12 +2,13 @@
 
 After each check a line says how many of the lesson's exercises are done, and which are left.
 
-A check never raises in a student's notebook. With ``LAB_STRICT=1``, which CI sets for the solved notebooks,
-it raises ``AssertionError`` instead of printing.
+A check never raises in a student's notebook. CI sets ``LAB_STRICT``: with "1" a wrong answer raises
+``AssertionError``, with "unsolved" a right one does, because a stand-in should not pass.
 """
 
 import importlib
 import os
+import textwrap
 
 import numpy as np
 
@@ -47,9 +48,9 @@ def check(name, value):
     else:
         DONE.add(name)
         message = f"{name}: right."
-    if name not in DONE and os.environ.get("LAB_STRICT") == "1":
+    if os.environ.get("LAB_STRICT") == ("unsolved" if name in DONE else "1"):
         raise AssertionError(message)
-    print(message)
+    print(textwrap.fill(message, 100, break_long_words=False, break_on_hyphens=False))
     print(progress(name[0]))
 
 
@@ -67,7 +68,7 @@ def close(value, expected, what, hint="", tolerance=1e-5):
     array, expected = np.asarray(value), np.asarray(expected)
     if array.shape != expected.shape:
         raise Hint(f"{what} should have shape {expected.shape}, yours has {array.shape}. {hint}")
-    if np.allclose(array, expected, rtol=tolerance, atol=tolerance):
+    if np.allclose(array, expected, rtol=min(tolerance, 1e-3), atol=tolerance):
         return
     shown = expected if expected.size <= 4 else f"values from {expected.min():.3g} to {expected.max():.3g}"
     came = array if array.size <= 4 else f"values from {array.min():.3g} to {array.max():.3g}"

@@ -71,10 +71,10 @@ def missing(answers):
 def rate(function):
     if not np.isclose(function(50), 2e-4):
         raise Hint(f"Within the first 100 steps the rate is 2e-4; yours is {function(50):.2g} at step 50.")
-    if function(250) < 0:
-        raise Hint("After the last step the rate turns negative: the training would run backwards. Stop at 0.")
     if np.isclose(function(150), 0.5e-4):
         raise Hint("At step 150, halfway down, the rate should be half, 1e-4: the line starts at `constant`, not at 0.")
+    if function(250) < 0:
+        raise Hint("After the last step the rate turns negative: the training would run backwards. Stop at 0.")
     close([function(s) for s in (150, 200, 250)], [1e-4, 0, 0], "the rates at steps 150, 200 and 250", tolerance=1e-8)
 
 

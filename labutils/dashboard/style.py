@@ -5,7 +5,7 @@ import time
 
 import ipywidgets as widgets
 
-from labutils import plots
+from labutils import plots, profile, translate
 from labutils.dashboard import parts
 from labutils.datasets.reading import ImageError
 from labutils.style_run import StyleRun
@@ -33,10 +33,18 @@ class StylePanel(widgets.VBox):
         self.run = run or StyleRun(photograph, painting, features, **settings)
         run, form = self.run, self.run.form
         self.start = parts.button(
-            "Start", "play", "Go on for the planned iterations; after Pause, resume", lambda _: self._go()
+            "Start", "play", "Go on for so many iterations; after Stop, to the end of the plan", lambda _: self._go()
         )
-        self.pause = parts.button("Pause", "pause", "Hold after this iteration", lambda _: self._hold())
+        self.pause = parts.button(
+            "Pause", "pause", "Hold after this iteration; press again to go on", lambda _: self._hold()
+        )
         self.stop = parts.button("Stop", "stop", "End after this iteration and keep the picture", lambda _: run.stop())
+        self.save = parts.button("Save", "download", "Write the picture as a PNG with its settings", self._save)
+        self.steps = widgets.BoundedIntText(
+            run.steps, min=1, max=10_000, description="iterations", style={"description_width": "70px"},
+            layout={"width": "150px"},
+        )  # fmt: skip
+        self.steps.observe(lambda change: setattr(run, "steps", change["new"]), "value")
         self.progress = widgets.IntProgress(max=run.steps, layout={"width": "100%"})
         self.sliders = {name: self._slider(name, *SLIDERS.get(name, (5.0, 0.1))) for name in run.weights}
         layers = run.features.output_names_by_layer
@@ -59,7 +67,9 @@ class StylePanel(widgets.VBox):
         rows = {"flex_flow": "row wrap"}
         super().__init__(
             [
-                widgets.HBox([self.start, self.pause, self.stop, *self.uploads.values()], layout=rows),
+                widgets.HBox(
+                    [self.start, self.steps, self.pause, self.stop, self.save, *self.uploads.values()], layout=rows
+                ),
                 self.progress,
                 self.status,
                 widgets.HBox(list(self.sliders.values()), layout=rows),
@@ -100,12 +110,27 @@ class StylePanel(widgets.VBox):
 
     def _go(self):
         self.run.start()
-        self.progress.min, self.progress.max = self.run.target - self.run.steps, self.run.target
+        self.progress.max = self.run.target
         self._say()
 
     def _hold(self):
-        self.run.pause()
+        if self.run.state == "paused":
+            self.run.start()
+        else:
+            self.run.pause()
         self._say()
+
+    def _save(self, _):
+        run, folder = self.run, profile.home("runs", "styled")
+        form = {name: run.form[name] for name in ("content_layer", "pooling", "colours", "optimizer")}
+        settings = {"features": run.features.source, "iterations": run.step, **run.weights, **form}
+        path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-iteration-{run.step}.png"
+        try:
+            translate.save_png(path, run.image, {name: str(value) for name, value in settings.items()})
+        except OSError as error:
+            self.status.value = f"<b>Not saved: {html.escape(str(error))}</b>"
+        else:
+            self.status.value = f"saved as {html.escape('/'.join(path.parts[-3:]))}"
 
     def _weigh(self, name, value):
         self.run.set_weight(name, value)
@@ -115,7 +140,8 @@ class StylePanel(widgets.VBox):
         if files:
             name = html.escape(files[-1]["name"])
             try:
-                self._change(**{key: parts.uploaded(files[-1]["content"])})
+                # both pictures at the size chosen below: a telephone's would not fit into memory
+                self._change(**{key: parts.uploaded(files[-1]["content"]), "size": self.choices["size"].value})
             except ImageError as error:
                 self.status.value = f"<b>{name} {html.escape(error.reason)}</b>"
 
@@ -140,11 +166,13 @@ class StylePanel(widgets.VBox):
     def _say(self):
         run = self.run
         height, width = run.transfer.shape
+        self.pause.description = "Resume" if run.state == "paused" else "Pause"
         latest = run.history[-1][1] if run.history else {}
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in latest.items()) or "none yet"
         self.progress.value = run.step
         self.status.value = html.escape(
-            f"{run.state}: iteration {run.step} of {max(run.target, run.steps)}, {width} × {height} pixels, "
+            f"{run.state}: iteration {run.step} of {max(run.target, run.steps)}, "
+            f"{height} × {width} pixels (height × width), "
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
         )
         self.notes.value = "<br>".join(f"iteration {step}: {html.escape(text)}" for step, text in run.notes[-6:])
@@ -156,4 +184,5 @@ def _curves(history, notes):
     marks = [(step, text.split(";")[0][:28]) for step, text in notes]
     plot = plots.curves(series, xlabel="iteration", marks=marks, alt="loss terms over iterations")
     plot.axes[0].set_yscale("symlog", linthresh=1e-3)
+    plot.axes[0].set_ylim(bottom=0)
     return plot.png(dpi=80)

@@ -38,14 +38,16 @@ class TrainingPanel(widgets.VBox):
 
     def __init__(self, run):
         self.run = run
-        record = next((name for name in datasets.RENDERED if (run.root / f"{name}.json").exists()), None)
-        self._measures = record and json.loads((run.root / f"{record}.json").read_text())["size"] == run.profile.size
-        self._inside = "fruit" if record == "orchard" else "changed part"
+        truth = datasets.truth_of(run.root)
+        self._measures = truth and json.loads(truth.read_text())["size"] == run.profile.size
+        self._inside = "fruit" if truth and truth.stem == "orchard" else "changed part"
         self.quality = {int(path.stem[5:]): json.loads(path.read_text()) for path in self._kept("json")}
         self.start = parts.button("Start", "play", "Train to the end of the plan", lambda _: self._train())
         self.pause = parts.button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
         self.stop = parts.button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
-        self.more = parts.button("More steps", "forward", "Train this many steps from here", self._more)
+        self.more = parts.button(
+            "More steps", "forward", "Train this many steps from here; the rate falls to zero at their end", self._more
+        )
         self.steps = widgets.BoundedIntText(
             500, min=1, max=1_000_000, description="steps", layout={"width": "150px"},
             style={"description_width": "40px"},
@@ -76,6 +78,8 @@ class TrainingPanel(widgets.VBox):
         )  # fmt: skip
         self.refresh(everything=True)
         run.watchers.append(self.refresh)
+        if run.state != self._state:  # it ended while this was drawn, before anyone watched
+            self.refresh(everything=True)
 
     # What a user does, in the main thread
 
@@ -98,8 +102,12 @@ class TrainingPanel(widgets.VBox):
         return min(round(float(self.run.controls[name].numpy()) / unit, 4), highest)
 
     def _train(self, steps=None):
+        run = self.run
+        if not (steps or run.running or run.step < run.target):
+            self.status.value = f"The plan of {run.target} steps is done: <b>More steps</b> goes on from here."
+            return
         try:
-            self.run.start(steps)
+            run.start(steps)
         except RuntimeError as error:
             self.status.value = html.escape(str(error))
 

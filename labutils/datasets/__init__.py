@@ -3,6 +3,7 @@
 import difflib
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class _Rendered(Mapping):
@@ -36,3 +37,8 @@ def rendered(name):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No rendered dataset is called {name!r}: there are {', '.join(RENDERED)}.{hint}")
     return RENDERED[name]
+
+
+def truth_of(root):
+    """The file in which the rendered dataset in ``root`` keeps its truth; None for any other, such as photographs."""
+    return next((path for name in RENDERED if (path := Path(root) / f"{name}.json").exists()), None)

@@ -44,7 +44,7 @@ small, few = lab.style_size // 2, max(3, lab.style_steps // 3)
 
 # %%
 photo = pictures.resize(data.coffee(), lab.style_size)
-print("VGG19 takes it for:", imagenet.predict(photo) or "(its classifier is not in the cache)")
+print("A VGG19 classifier takes it for:", imagenet.predict(photo) or "(there is none in Keras' cache)")
 maps = vgg(photo[None].astype("float32"))
 layers = ["block1_conv2", "block2_conv2", "block4_conv2"]
 rows, viridis = [], colormaps["viridis"]
@@ -239,10 +239,11 @@ for name, optimizer, rate in (("L-BFGS", "lbfgs", 0), ("Adam, rate 3", "adam", 3
 plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam", size=(7, 3))
 
 # %% [markdown]
-# An iteration costs the same for all, one look through VGG and back. In the few dozen iterations of a lesson L-BFGS is
-# ahead. Adam's rate is in levels of 255: at 3 it needs three times as long; at 10 it trembles at first, but over 300
-# iterations it ends lower than L-BFGS does (`benchmarks/README.md`). Adam can also go where L-BFGS cannot: when the
-# loss changes from step to step.
+# An evaluation costs the same for all, one look through VGG and back; L-BFGS sometimes needs two or three for an
+# iteration, to find how far to go. Adam's rate is in levels of 255. At 3 it needs three times as long as L-BFGS; at 10
+# it is as fast, trembles, and over 300 iterations ends lower than L-BFGS does (`benchmarks/README.md`). So why L-BFGS?
+# It has no rate to find, and its loss never rises. Adam can go where L-BFGS cannot: when the loss changes from step to
+# step.
 #
 # ## The panel
 #
@@ -303,8 +304,9 @@ figure
 #
 # ## Coarse to fine
 #
-# A large picture is slow, and its large forms take many iterations. So we paint it small first, enlarge the result,
-# and go on from there; the strokes are scaled along.
+# Strokes can only grow as large as what VGG sees at once. So paint the picture small first, enlarge the result, and go
+# on from there: small pictures are cheap, and what was a stroke there is a large form here. The style picture is
+# scaled along.
 
 # %%
 sizes = [lab.style_size // 4, lab.style_size // 2, lab.style_size]
@@ -317,7 +319,9 @@ print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; straight: {hi
 plots.grid([[painted, fine]], None, ["straight", "coarse to fine"], alt="straight and coarse to fine", scale=3)
 
 # %% [markdown]
-# The gain grows with the size: at 512 pixels an iteration at a quarter of the size costs a sixteenth.
+# An iteration at a quarter of the size costs a sixteenth. Is it a quicker way to the *same loss*? No: that was measured
+# at 512 pixels, and both took the same time (`benchmarks/README.md`), because what was painted small has lost the
+# photograph's detail. It is another picture, with larger forms: choose with your eyes.
 #
 # ## Style transfer or CycleGAN?
 #
