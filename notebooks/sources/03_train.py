@@ -221,7 +221,7 @@ by_model = float(logs["generators"]), float(logs["discriminator_a"] + logs["disc
 np.testing.assert_allclose(by_cells, by_model, atol=1e-4)
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ### The textbook recipe, and its trap (optional; the arrow on the left folds it)
+# ### The textbook recipe, and its trap (optional: unfold with the arrow on the left)
 #
 # Older tutorials cannot write a training step of their own. They chain the networks into a *composite model* with six
 # outputs, freeze the discriminators in it, and alternate `train_on_batch` on the composite and on each discriminator,
