@@ -79,8 +79,9 @@ for level in range(4):
 print(f"{lab.size**2 * 3} numbers came in, {np.prod(x.shape[1:])} arrive at the bottom.")
 
 # %% [markdown]
-# Height and width halve, the channels double: each step keeps half as many numbers as the one before. The bottom has
-# fewer numbers than the picture. There the network can know *what* is in the picture, not where every edge runs.
+# Height and width halve, the channels double: each step but the first, which makes many channels of three, keeps half
+# as many numbers as the one before. The bottom has fewer numbers than the picture. There the network can know *what*
+# is in the picture, not where every edge runs.
 #
 # ### Up: and the details handed across
 #
@@ -126,10 +127,10 @@ diagrams.network(unet, "U-Net")
 # ### A block that adds a correction
 #
 # The authors of CycleGAN used another generator. It halves the picture only twice. Then come blocks that keep the
-# size; each computes a correction `y` and **adds** it to what came in: `x + y`. Its convolutions see beyond the border
-# by a mirror (`ReflectionPadding2D`), of which more below. There is no activation after the addition: a correction may
-# lower a value as well as raise it. What if the correction is nothing? We set the block's last scale (gamma) to zero
-# and look.
+# size; each computes a correction `y` and **adds** it to what came in: `x + y`. Its convolutions see beyond the
+# border by a mirror (`ReflectionPadding2D`), of which more below. There is no activation after the addition: a
+# correction may lower a value as well as raise it. How large is the correction of a new block? And what if we set the
+# block's last scale (gamma) to zero?
 
 # %%
 from labutils.layers import ReflectionPadding2D
@@ -148,14 +149,16 @@ def residual_block(x):
 
 maps = tf.keras.Input((16, 16, 8))
 block = tf.keras.Model(maps, residual_block(maps))
+some_maps = tf.random.normal((1, 16, 16, 8))
+print(f"deviation of the input {np.std(some_maps):.2f}, of the correction {np.std(block(some_maps) - some_maps):.2f}")
 gamma = [weight for weight in block.weights if "gamma" in weight.name][-1]
 gamma.assign(tf.zeros_like(gamma))
-some_maps = tf.random.normal((1, 16, 16, 8))
 np.testing.assert_allclose(block(some_maps), some_maps, atol=1e-6)
 
 # %% [markdown]
-# The block hands its input on untouched. This is why many blocks can be stacked: a new one starts by doing little, and
-# learns only what to change. For a generator that must keep most of a picture, that is a good start.
+# A new block's correction is about as large as its input. But with gamma zero the input goes through untouched. This
+# is why many blocks can be stacked: each can easily learn to do little, and needs to learn only what to change. A
+# generator must keep most of a picture, and this makes keeping easy.
 #
 # ### Six or nine of them
 #
@@ -358,8 +361,9 @@ print(f"batch normalisation, in use against in training: values differ by up to 
 
 # %% [markdown]
 # Only batch normalisation lets one picture change another. In a translation that is a fault: the orange made of an
-# apple must not depend on the neighbour. With **one picture a batch** the fault vanishes, because then both are the
-# same (the cell asserts it to 1e-5); but a difference between training and use remains.
+# apple must not depend on the neighbour. With **one picture a batch** the fault vanishes, because then batch and
+# instance normalisation are the same (the cell asserts it to 1e-5); but a difference between training and use
+# remains.
 #
 # Instance normalisation does the same in training and in use, for any batch. It takes away the brightness and contrast
 # of each channel, which belong to the style of a picture. CycleGAN therefore uses it, and trains with one picture a

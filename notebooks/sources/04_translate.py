@@ -156,8 +156,9 @@ plots.grid(
 #
 # ## One photograph, any shape
 #
-# Choose a picture or upload your own, from a telephone for example: its EXIF orientation is obeyed. Drag the
-# line to wipe between before and after. Save writes a PNG with the generator's name and hash among its text fields.
+# Choose a picture or upload your own, from a telephone for example: its EXIF orientation is obeyed. Drag the slider
+# "wipe line at (%)": left of the line is before, right of it after. Save writes a PNG with the generator's name and
+# hash among its text fields.
 
 # %%
 scenes = [orchard.render_pair(seed, size=70).a for seed in (100_013, 100_008)]
@@ -248,7 +249,7 @@ for direction, generator in generators.items():
 # %%
 classifier = metrics.DomainClassifier(lab.size).fit(root)
 print(f"right about {classifier.accuracy(root):.1%} of the real held-out pictures")
-real, (truth,), mask = metrics.test_pairs(str(root), "ab")
+real = pipeline.pictures(root, "testA", lab.size) / 2 + 0.5
 fakes = {name: metrics.translated(rival, real) for name, rival in (rivals["ab"] | {"trained": generator_ab}).items()}
 for name, fake in fakes.items():
     print(f"{name}: {classifier.accepts(fake, 'b'):.1%} taken for real oranges")
@@ -340,17 +341,19 @@ plots.grid(rows, titles, alt="The caricature's way back is perfect until its fak
 # %%
 errors = metrics.errors(generator_ab, generator_ba, classifier, root, "ab")
 gallery = metrics.worst(errors, count=10)
-print("correlation with the error inside the fruit:", np.corrcoef(list(errors.values()))[0].round(2))
+correlation = dict(zip(errors, np.corrcoef(list(errors.values()))[0], strict=True))
+print("Correlation with the error by fruit:", {name: f"{correlation[name]:.2f}" for name in list(errors)[1:]})
 rows = [pictures[worst] for worst in gallery.values() for pictures in (real, fakes["trained"])]
 titles = [text for measure in gallery for text in (f"worst by {measure}", "translated")]
 plots.grid(rows, titles, alt="Pairs of rows, an apple picture above its translation: the ten worst by each measure.")
 
 # %% [markdown]
-# Four measures, four kinds of failure. For the shipped 64 px pair, in the class profile: by *fruit*, red apples whose
-# knobbly outline or whose stem stayed, and small ones that were overlooked; by *background*, orange or blurred patches
-# on grass and sky, which no judge of fruit would notice; by the *classifier*, yellow apples that were hardly touched,
-# because they are nearly oranges in colour; by *cycle*, large red apples, whose translations are among the best:
-# what got lost is that they were red. The correlations say the same: each measure sees something of its own.
+# Four measures, four kinds of failure. These are the shipped 64 px pair's, in the class profile (if your own pair was
+# chosen above, you look at others): by *fruit*, red apples whose knobbly outline or whose stem stayed, and small ones
+# that were overlooked; by *background*, orange or blurred patches on grass and sky, which no judge of fruit would
+# notice; by the *classifier*, yellow apples that were hardly touched, because they are nearly oranges in colour; by
+# *cycle*, large red apples, whose translations are among the best: what got lost is that they were red. The
+# correlations say the same: each measure sees something of its own.
 #
 # ## Hand it on
 #
@@ -373,9 +376,19 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 # The method wants two heaps of pictures that differ in one thing you can name: summer and winter, paintings and
 # photographs, your garden by day and by dusk. It changes colours and textures well, shapes badly: a dog will not become
 # a cat. The published sets have about a thousand pictures a heap, and a few hundred will do for a try. Two folders
-# become a dataset, and lesson 3 trains on it with `root = profile.home("data", "mine")`:
+# become a dataset by one command in a shell, in the folder of the course:
 #
 #     .venv/bin/python -m labutils.datasets prepare FOLDER_A FOLDER_B --root data/mine --size 286
+#
+# Lesson 3 trains on it with `root = profile.home("data", "mine")` in place of `root = public.ensure(lab)`. It refuses
+# to continue the orchard's run: give `training.Run` another folder, such as `profile.home("runs", "mine")`. To go
+# through this lesson with what it made, run these lines after the cell that chooses the best pair:
+#
+#     root, place = profile.home("data", "mine"), profile.home("runs", "mine", "generators")
+#     generators = load_pair(place / "step-00003000")  # or another of the steps kept there
+#
+# Cells that need a truth then stop and say so (the measure against the truth; the gallery). The round trips, the panel,
+# the classifier, KID and the cycle error do without.
 #
 # For the paper's horses and zebras, or for Monet, on a machine with a GPU:
 #
@@ -407,7 +420,7 @@ for name in ("horse2zebra", "monet2photo"):
 #
 # ### Exercise 1 — back to a picture
 #
-# A generator returns numbers in [-1, 1]. Write the way back to uint8 in [0, 255].
+# A generator returns numbers in [-1, 1]. Write the way back to uint8 in [0, 255], rounded to the nearest level.
 
 
 # %%
