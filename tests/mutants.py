@@ -1,7 +1,7 @@
 """Break the helpers on purpose, one line at a time, in a copy: a test and a lesson must both notice each break.
 
-Run with ``make mutants``; ``python tests/mutants.py WORD…`` takes only those whose titles hold one of the words. Prints a
-line for each mutant and ends with an error if one survives.
+Run with ``make mutants``; ``python tests/mutants.py WORD…`` takes only those whose titles hold one of the words.
+Prints a line for each mutant and ends with an error if one survives.
 """
 
 import os
