@@ -65,7 +65,6 @@ def sheet(pictures, history):
         size=(width / 100, 2.3),
     )
     curves.axes[0].set_ylim(0, 1.05)
-    curves.axes[0].legend(loc="upper left", fontsize=8)
     curves = Image.open(io.BytesIO(curves.png(dpi=100)))
     page = Image.new("RGB", (width, 4 * (TILE + 2) + curves.height), "white")
     draw = ImageDraw.Draw(page)

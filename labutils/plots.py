@@ -98,5 +98,5 @@ def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.3)
     if series:
-        axis.legend(fontsize=8, loc="upper right")
+        axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(series), frameon=False)
     return plot

@@ -105,7 +105,6 @@ def losses(history, events):
     text = f"Losses by step. Marks: {'; '.join(f'{text} at step {step}' for step, text in marks.items()) or 'none'}."
     smooth = max(1, len(sampled["step"]) // 20)
     figure = plots.curves(curves, marks=marks.items(), smooth=smooth, size=(7, 3.2), alt=text)
-    figure.axes[0].legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
     return _img(figure), words(f"<b>Latest losses</b>, the mean of both directions: {latest}.")
 
 
