@@ -341,8 +341,7 @@ plots.grid(rows, titles, alt="The caricature's way back is perfect until its fak
 # %%
 errors = metrics.errors(generator_ab, generator_ba, classifier, root, "ab")
 gallery = metrics.worst(errors, count=10)
-correlation = dict(zip(errors, np.corrcoef(list(errors.values()))[0], strict=True))
-print("Correlation with the error by fruit:", {name: f"{correlation[name]:.2f}" for name in list(errors)[1:]})
+print("correlation of fruit with", ", ".join(errors), np.corrcoef(list(errors.values()))[0].round(2), sep="\n")
 rows = [pictures[worst] for worst in gallery.values() for pictures in (real, fakes["trained"])]
 titles = [text for measure in gallery for text in (f"worst by {measure}", "translated")]
 plots.grid(rows, titles, alt="Pairs of rows, an apple picture above its translation: the ten worst by each measure.")
