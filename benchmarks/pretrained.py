@@ -11,8 +11,7 @@ import time
 
 import tensorflow as tf
 
-from labutils import cyclegan, models, profile, training, translate
-from labutils.checkpoints import write_aside
+from labutils import cyclegan, files, models, profile, training, translate
 from labutils.datasets import orchard, public
 
 CLASS = profile.load("class")
@@ -91,7 +90,7 @@ def phase(lab, generator, discriminator, directory, seed, before):
     def note_time():
         if run.step > trained and run.step % lab.checkpoint_every == 0:
             now = minutes + (time.monotonic() - started) / 60
-            write_aside(directory / "minutes.txt", f"{now:.2f}\n".encode())
+            files.write(directory / "minutes.txt", f"{now:.2f}\n".encode())
             print(f"{directory.name}: step {run.step} of {run.target}, {now:.0f} minutes", flush=True)
 
     run.watchers.append(note_time)

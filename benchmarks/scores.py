@@ -8,10 +8,9 @@ import argparse
 import dataclasses
 import functools
 import json
-import os
 import sys
 
-from labutils import metrics, profile, translate
+from labutils import files, metrics, profile, translate
 from labutils.datasets import public
 
 BASELINES = {"copy": lambda root, direction: metrics.copy, "colour matching": metrics.colour_matching}
@@ -51,9 +50,7 @@ def differences(card, scores):
 
 def write(path, card, scores):
     """Put the scores into the card, aside and then in place."""
-    aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    aside.write_text(json.dumps(card | {"scores": scores}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    files.write(path, (json.dumps(card | {"scores": scores}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 COLUMNS = {  # of the table: heading, and how the number is written

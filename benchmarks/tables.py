@@ -8,16 +8,15 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from labutils import files
+
 README = Path(__file__).with_name("README.md")
 RESULTS = Path(__file__).with_name("results")
 
 
 def keep(name, result):
     """Write ``result`` (a dict) to results/``name``.json."""
-    path = RESULTS / f"{name}.json"
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(aside, path)
+    files.write(RESULTS / f"{name}.json", (json.dumps(result, indent=1) + "\n").encode())
 
 
 def kept(name):
@@ -60,6 +59,4 @@ def write(name, text):
     between = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not between.search(page):
         raise ValueError(f"{README.name} has no markers <!-- {name} --> and <!-- /{name} --> to write between.")
-    aside = README.with_suffix(".tmp")
-    aside.write_text(between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page), encoding="utf-8")
-    os.replace(aside, README)
+    files.write(README, between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page).encode())

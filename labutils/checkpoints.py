@@ -108,11 +108,3 @@ class Checkpoints:
 
 def _sha256(data):
     return hashlib.sha256(data).hexdigest()
-
-
-def write_aside(path, data):
-    """Write aside, then move into place: a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(data)
-    os.replace(aside, path)

@@ -3,10 +3,8 @@
 import contextlib
 import logging
 import os
-import shutil
 import statistics
 import time
-import uuid
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from labutils import generators
+from labutils import files, generators
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,7 @@ def saved_model(generator, path, size=256):
     path = Path(path)
     if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
         raise ValueError(f"{path} is something else than a SavedModel: choose another place, or delete it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _aside(path) as aside:
+    with files.aside(path) as aside:
         module = tf.Module()
         module.generator, module.translate = _graph(generator, (None, None, None, 3))
         with _quiet():
@@ -54,8 +51,6 @@ def saved_model(generator, path, size=256):
         report = _compare(
             generator, path, aside, size, lambda picture: next(iter(serve(tf.constant(picture)).values()))
         )
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(aside, path)
     return report
 
 
@@ -69,10 +64,9 @@ def tflite(generator, path, size):
     if not hasattr(tf, "lite") or not hasattr(tf.lite, "TFLiteConverter"):
         raise RuntimeError(f"TensorFlow {tf.__version__} brings no TFLite converter; 2.15 does.")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Keras 3's variables are not found by the converter, so their values become constants first.
     frozen = convert_variables_to_constants_v2(_graph(generator, (1, size, size, 3))[1].get_concrete_function())
-    with _aside(path) as aside:
+    with files.aside(path) as aside:
         with _quiet():
             aside.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
             interpreter = tf.lite.Interpreter(str(aside))
@@ -85,7 +79,6 @@ def tflite(generator, path, size):
             return interpreter.get_tensor(target["index"])
 
         report = _compare(generator, path, aside, size, run)
-        os.replace(aside, path)
     return report
 
 
@@ -106,21 +99,9 @@ def _compare(generator, path, aside, size, run):
         started = time.perf_counter()
         run(picture)
         seconds.append(time.perf_counter() - started)
-    files = [aside] if aside.is_file() else [file for file in aside.rglob("*") if file.is_file()]
-    total = sum(file.stat().st_size for file in files)
+    parts = [aside] if aside.is_file() else [part for part in aside.rglob("*") if part.is_file()]
+    total = sum(part.stat().st_size for part in parts)
     return Report(path, total, 1000 * statistics.median(seconds), difference)
-
-
-@contextlib.contextmanager
-def _aside(path):
-    """A new name in the folder of ``path``; what is left there at the end is deleted."""
-    aside = path.with_name(f".writing-{uuid.uuid4().hex[:8]}-{path.name}")
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if aside.is_file():
-            aside.unlink()
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ build the network that they fill. Neither runs code when it is read.
 import difflib
 import hashlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
+from labutils import files
 from labutils.profile import home
 
 ENDING = ".weights.h5"
@@ -33,17 +33,10 @@ def save_generator(model, path, **card):
     Each file is written aside and moved into place. Returns the path of the weights.
     """
     weights, text = _paths(path)
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    aside = weights.with_name(f".writing-{os.getpid()}-{weights.name}")
-    try:
-        model.save_weights(str(aside))
-        card = {"spec": model.spec, **card, "sha256": hashlib.sha256(aside.read_bytes()).hexdigest()}
-        os.replace(aside, weights)
-    finally:
-        aside.unlink(missing_ok=True)
-    aside = text.with_name(f".writing-{os.getpid()}-{text.name}")
-    aside.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, text)
+    with files.aside(weights) as place:
+        model.save_weights(str(place))
+        card = {"spec": model.spec, **card, "sha256": hashlib.sha256(place.read_bytes()).hexdigest()}
+    files.write(text, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return weights
 
 

@@ -3,12 +3,11 @@
 import argparse
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
-from labutils import features
+from labutils import features, files
 
 ATTRIBUTION = {
     "authors": "Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman)",
@@ -41,9 +40,8 @@ def pack(source, target, until="block4_conv2"):
         packed[f"{name}/bias"] = bias
         rounded = packed[f"{name}/kernel"] * packed[f"{name}/scale"]
         errors[name] = round(float(np.linalg.norm(rounded - kernel) / np.linalg.norm(kernel)), 5)
-    aside = target.with_suffix(".tmp.npz")
-    np.savez_compressed(aside, **packed)
-    os.replace(aside, target)
+    with files.aside(target) as place:
+        np.savez_compressed(place, **packed)
     card = {
         "file": target.name,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
@@ -52,14 +50,8 @@ def pack(source, target, until="block4_conv2"):
         "relative_weight_error": errors,
         **ATTRIBUTION,
     }
-    write_card(target.with_suffix(".json"), card)
+    files.write(target.with_suffix(".json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return card
-
-
-def write_card(path, card):
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
 
 
 def compare(path, shipped):

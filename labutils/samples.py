@@ -1,12 +1,11 @@
 """Samples of a run: test pictures translated both ways, judged, and kept by step."""
 
-import os
-
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from labutils import files
 from labutils.translate import to_uint8
 
 LIMIT = 200  # sheets in a folder, at most
@@ -44,10 +43,8 @@ def keep(folder, step, pictures):
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
     names = PngInfo()
     names.add_text("rows", " ".join(pictures))
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"step-{step:08d}.png"
-    Image.fromarray(sheet).save(place.with_suffix(".tmp"), format="PNG", pnginfo=names)
-    os.replace(place.with_suffix(".tmp"), place)
+    with files.aside(folder / f"step-{step:08d}.png") as place:
+        Image.fromarray(sheet).save(place, format="PNG", pnginfo=names)
     kept = sorted(folder.glob("step-*.png"))
     for path in kept[1:-1:2] if len(kept) > LIMIT else ():
         path.unlink()

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils import layers, samples, translate
-from labutils.checkpoints import CheckpointError, Checkpoints, write_aside
+from labutils import files, layers, samples, translate
+from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.datasets import folder, pipeline
 
 
@@ -224,7 +224,7 @@ class Run:
         self.events += [(step, name, value) for name, value in pending.items()]
         lines = "".join(json.dumps(event) + "\n" for event in self.events)
         with self._writing():
-            write_aside(self.directory / "events.jsonl", lines.encode())
+            files.write(self.directory / "events.jsonl", lines.encode())
 
     def _after_step(self, logs):
         step = self.step

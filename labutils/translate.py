@@ -1,7 +1,6 @@
 """Translate pictures with a generator: one of any shape, a file, a folder (``python -m labutils.translate --help``)."""
 
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
 
-from labutils import tiles
+from labutils import files, tiles
 from labutils.datasets import folder
 from labutils.generators import WeightsError as WeightsError
 from labutils.generators import any_size as any_size
@@ -91,13 +90,8 @@ def save_png(path, image, settings=None):
     path, fields = Path(path), PngImagePlugin.PngInfo()
     for key, value in (settings or {}).items():
         fields.add_text(key, value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
-    try:
-        Image.fromarray(image).save(aside, format="PNG", pnginfo=fields)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with files.aside(path) as place:
+        Image.fromarray(image).save(place, format="PNG", pnginfo=fields)
     return path
 
 

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from packaging.requirements import Requirement
 
-from labutils import profile
+from labutils import files, profile
 from labutils.datasets import public
 
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples
@@ -107,18 +107,14 @@ def vgg(mirror, backbone="vgg19"):
     name, md5 = features.CACHED[backbone]
     address = f"{mirror.rstrip('/')}/{name}" if "://" in mirror else Path(mirror, name).resolve().as_uri()
     place = features.cache_folders()[0] / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.with_suffix(f".{os.getpid()}")
     try:
-        with urlopen(address, timeout=60) as answer, open(aside, "wb") as out:
-            shutil.copyfileobj(answer, out)
-        if hashlib.md5(aside.read_bytes()).hexdigest() != md5:
-            raise Missing(f"{address} is not the {backbone.upper()} that Keras publishes (another MD5)")
-        os.replace(aside, place)
+        with files.aside(place) as aside:
+            with urlopen(address, timeout=60) as answer, open(aside, "wb") as out:
+                shutil.copyfileobj(answer, out)
+            if hashlib.md5(aside.read_bytes()).hexdigest() != md5:
+                raise Missing(f"{address} is not the {backbone.upper()} that Keras publishes (another MD5)")
     except OSError as error:
         raise Missing(f"{address}: {error}. Lesson 5 can do with the VGG16 of pretrained/") from None
-    finally:
-        aside.unlink(missing_ok=True)
     return f"{backbone.upper()} fetched from the mirror"
 
 

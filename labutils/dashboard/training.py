@@ -7,8 +7,7 @@ import time
 import ipywidgets as widgets
 import numpy as np
 
-from labutils import datasets, metrics, samples
-from labutils.checkpoints import write_aside
+from labutils import datasets, files, metrics, samples
 from labutils.dashboard import drawing, parts
 
 SLIDERS = {  # control: (description with its unit, the unit, highest value and step in units)
@@ -148,7 +147,7 @@ class TrainingPanel(widgets.VBox):
         generators = {"ab": run.gan.generator_ab, "ba": run.gan.generator_ba}
         reports = {name: metrics.report(g, run.root, name, limit=PAIRS) for name, g in generators.items()}
         self.quality[run.step] = reports
-        write_aside(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
+        files.write(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
         if not first:  # the first also renders the truth
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 

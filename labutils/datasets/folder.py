@@ -3,14 +3,13 @@
 import difflib
 import json
 import os
-import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+import labutils.files
 from labutils.datasets.reading import ImageError, read_image
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
@@ -111,9 +110,8 @@ def prepare(source, root, size):
     root = Path(root)
     if root.exists() and not (root / "prepared.json").exists() and any(root.iterdir()):
         raise ValueError(f"{root} holds other files already: choose another root, or delete it.")
-    aside = root.with_name(f".{root.name}-{uuid.uuid4().hex[:8]}")
     counts, skipped = dict.fromkeys(FOLDERS, 0), []
-    try:
+    with labutils.files.aside(root) as aside:
         for place, kept, held_out in _sources(source):
             _write(place, kept, held_out, aside, size, counts, skipped)
         for folder, count in counts.items():
@@ -121,9 +119,6 @@ def prepare(source, root, size):
                 reasons = "".join(f"\n  {error}" for error in skipped[:10])
                 raise ValueError(f"Nothing was made: no readable picture is left for {folder}.{reasons}")
         (aside / "prepared.json").write_text(json.dumps({"size": size, "counts": counts}))
-        put_in_place(aside, root)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return Report(root, counts, tuple(skipped))
 
 
@@ -167,15 +162,6 @@ def _write(place, kept, held_out, aside, size, counts, skipped):
         read += 1
 
 
-def put_in_place(aside, root):
-    """Rename the finished folder ``aside`` to ``root``, in the place of what was there."""
-    old = aside.with_name(f"{aside.name}-old")
-    if root.exists():
-        os.replace(root, old)
-    os.replace(aside, root)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def to_npz(root, path, size=256, merge_test=False):
     """The training pictures of ``root`` as one compressed NumPy archive, the form of older tutorials.
 
@@ -188,13 +174,8 @@ def to_npz(root, path, size=256, merge_test=False):
         paths = files(root, f"train{domain}") + (files(root, f"test{domain}") if merge_test else [])
         arrays.append(np.stack([read_image(path, size) for path in paths]))
     path = Path(path)
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        with open(aside, "wb") as file:
-            np.savez_compressed(file, *arrays)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with labutils.files.aside(path) as place, open(place, "wb") as file:
+        np.savez_compressed(file, *arrays)
     return path
 
 
