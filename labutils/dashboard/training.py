@@ -102,8 +102,8 @@ class TrainingPanel(widgets.VBox):
 
     def _train(self, steps=None):
         run = self.run
-        if not (steps or run.running or run.step < run.target):
-            self.status.value = f"The plan of {run.target} steps is done: <b>More steps</b> goes on from here."
+        if not steps and not run.running and run.step >= run.controls["total_steps"].numpy():
+            self.status.value = f"The plan of {run.step} steps is done: <b>More steps</b> goes on from here."
             return
         try:
             run.start(steps)
