@@ -3,8 +3,6 @@
 The layers keep their class names in both environments, so that weight files travel between them.
 """
 
-from functools import partial
-
 import tensorflow as tf
 
 
@@ -42,9 +40,8 @@ class InstanceNormalization(tf.keras.layers.Layer):
         x = tf.cast(inputs, tf.float32)
         gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones(x.shape[-1:])
         beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros(x.shape[-1:])
-        if x.shape[0] in (1, 2):  # the kernel takes a batch for one: a call for each picture
-            fused = partial(tf.compat.v1.nn.fused_batch_norm, epsilon=self.epsilon, is_training=True)
-            x = tf.concat([fused(picture, gamma, beta)[0] for picture in tf.split(x, x.shape[0])], 0)
+        if x.shape[0] == 1:
+            x = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
         else:
             mean, variance = tf.nn.moments(x, axes=(1, 2), keepdims=True)
             x = tf.nn.batch_normalization(x, mean, variance, beta, gamma, self.epsilon)
