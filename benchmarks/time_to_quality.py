@@ -5,7 +5,7 @@ evaluations running. The clock runs from before the networks are built until the
 left out. Three seeds a side; a run that does not get there counts with the cap, so that the ratio is a lower bound.
 
 python benchmarks/time_to_quality.py                            # up to 2 hours: 3 seeds, both sides
-python benchmarks/time_to_quality.py --side textbook --seeds 1  # a part; runs already in benchmarks/results are not repeated
+python benchmarks/time_to_quality.py --side textbook --seeds 1  # a part; what has a result is not repeated
 python benchmarks/time_to_quality.py --write                    # put the table of kept runs into benchmarks/README.md
 """
 
