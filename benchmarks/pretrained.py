@@ -9,6 +9,11 @@ import os
 import platform
 import time
 
+# Where the processor can, convolutions multiply in bfloat16, which takes little more than half the time at 128 px;
+# weights and sums stay float32.
+os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
+os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+
 import tensorflow as tf
 
 from labutils import cyclegan, files, models, profile, training, translate
