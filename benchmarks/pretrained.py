@@ -73,7 +73,8 @@ def train(name, seed):
             loss_weights=lab.loss_weights,
             seed=seed,
             hours=round(minutes / 60, 2),
-            machine=f"{os.cpu_count()} cores, {platform.machine()}, TensorFlow {tf.__version__}",
+            machine=f"{os.cpu_count()} cores, {platform.machine()}, TensorFlow {tf.__version__}, "
+            "products in bfloat16 where the processor has them",
             licence="MIT, as the course",
             command=f"python benchmarks/pretrained.py {name} --seed {seed}",
         )

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from labutils import models, translate
+from labutils import datasets, metrics, models, translate
 from labutils.profile import home
 from labutils.translate import WeightsError
 
@@ -184,6 +184,22 @@ def test_no_code_of_the_package_loads_whole_models_or_pickles():
     )  # a message; what was written just before
     assert [line for line in found if not any(text in line for text in allowed) and "pickle=False" not in line] == []
     assert len(found) >= 3
+
+
+@pytest.mark.parametrize("name", translate.shipped())
+def test_a_shipped_generator_does_what_its_card_says(name, tmp_path):
+    generator = translate.load_generator(translate.find(name))  # the hash is compared
+    card = generator.card
+    assert card["scores"]["pictures"] == 200 and card["failures"] and card["command"] and card["licence"]
+    assert card["direction"] == {"ab": "apples to oranges", "ba": "oranges to apples"}[name[-2:]]
+    root = datasets.rendered(card["data"]).write(tmp_path, train=1, test=20, size=card["size"], seed=5)
+    report = metrics.report(generator, root, name[-2:])
+    assert abs(report["gain"] - card["scores"]["gain"]) < 1  # on other scenes, and fewer
+    assert report["background_psnr"] > 32
+
+
+def test_what_is_shipped_is_small():
+    assert sum(home("pretrained", f"{name}.weights.h5").stat().st_size for name in translate.shipped()) < 16e6
 
 
 def test_names_are_paths_or_shipped_generators(kept, tmp_path, monkeypatch):
