@@ -76,7 +76,7 @@ book: setup $(BOOK)/.done ## the course as a site, lessons executed: build/book/
 mutants: setup ## break the helpers in ways a test and a lesson must both notice, one at a time, in a copy
 	$(VENV)/bin/python tests/mutants.py
 
-pretrained: setup ## train the shipped 64 px generators again
+pretrained: setup ## train the shipped generators again (hours; goes on where it was interrupted)
 	$(VENV)/bin/python benchmarks/pretrained.py
 
 scores: setup ## measure the shipped generators again, and compare with their cards

@@ -1,5 +1,6 @@
 """Train the generators that the course ships in ``pretrained/``, with lesson 3's code.
 
+Of the steps that a run keeps, the one that gains most on validation scenes is shipped, for each direction by itself.
 Continues where it was interrupted, so the longer ones may take several sittings. ``make scores`` measures the results.
 """
 
@@ -14,9 +15,10 @@ import time
 os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
 os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
 
+import recipe
 import tensorflow as tf
 
-from labutils import cyclegan, files, models, profile, training, translate
+from labutils import cyclegan, files, metrics, models, profile, training, translate
 from labutils.datasets import orchard, public
 
 CLASS = profile.load("class")
@@ -61,7 +63,8 @@ def train(name, seed):
         )
         run = phase(lab, generator, discriminator, profile.home("runs", f"{name}-{size}-seed{seed}"), seed, run)
         minutes += minutes_of(run)
-    for direction, network in (("ab", run.gan.generator_ab), ("ba", run.gan.generator_ba)):
+    for direction in ("ab", "ba"):
+        step, network = best(run, direction)
         translate.save_generator(
             translate.any_size(network),
             profile.home("pretrained", f"{name}-{direction}"),
@@ -69,7 +72,8 @@ def train(name, seed):
             data="orchard",
             data_version=orchard.VERSION,
             size=size,
-            steps={str(size): steps for size, steps, _ in phases},
+            steps={str(size): steps for size, steps, _ in phases} | {str(lab.size): step},
+            chosen="the best of the kept steps on 100 validation scenes",
             loss_weights=lab.loss_weights,
             seed=seed,
             hours=round(minutes / 60, 2),
@@ -103,6 +107,16 @@ def phase(lab, generator, discriminator, directory, seed, before):
     run.start()
     run.wait()
     return run
+
+
+def best(run, direction):
+    """The step, and its generator, that gains most on the validation scenes, of those that the run kept."""
+    scenes, found = recipe.validation(run.profile.size), {}
+    for path in run.directory.glob(f"generators/*-{direction}.json"):
+        network = translate.load_generator(path)
+        gain = metrics.report(network, scenes, direction)["gain"]
+        found[gain] = int(path.stem.split("-")[1]), network
+    return found[max(found)]
 
 
 def minutes_of(run):

@@ -55,6 +55,11 @@ RECIPES = {  # what differs from the class profile
 }
 
 
+def validation(size):
+    """The folder of the 100 scenes by which recipes and steps are chosen; rendered now if need be."""
+    return orchard.write(profile.home("data", f"orchard-{size}-validation"), train=1, test=100, size=size, seed=777)
+
+
 def measure(name, seed):
     """Train one recipe with one seed, unless that was done; keeps and returns its scores."""
     key = f"recipe-{re.sub('[^a-z0-9]+', '-', name)}-{seed}"
@@ -72,8 +77,7 @@ def measure(name, seed):
     run = training.Run(gan, root, lab, profile.home("runs", key), seed=seed)
     run.start()
     run.wait()
-    validation = orchard.write(profile.home("data", "orchard-64-validation"), train=1, test=100, size=64, seed=777)
-    scenes = {"validation": validation, **({"held-out": root} if name == "class" else {})}
+    scenes = {"validation": validation(lab.size), **({"held-out": root} if name == "class" else {})}
     result = {"recipe": name, "seed": seed, "machine": tables.machine()}
     for place, pictures in scenes.items():
         for direction, network in (("ab", gan.generator_ab), ("ba", gan.generator_ba)):
