@@ -46,7 +46,8 @@ print(f"Profile {lab.name}: {lab.cost}.")
 # The course ships pairs trained with lesson 3's code; `translate.shipped()` lists them. A generator is two files. The
 # card is a text that says how the network is built, what it was trained on and how well it does. `load_generator`
 # builds the network from the card's `spec` with the course's own code, compares the SHA-256 of the weight file with the
-# card's, and fills the numbers in. The lesson then works at the size that the generators were trained for.
+# card's, and fills the numbers in. The lesson then works at the size that the generators were trained for. Two more
+# pairs, `orchard128-unet` and `orchard128-resnet`, were trained for fruit of twice that size: try them in their place.
 
 
 # %%
