@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from nbformat import v4
 
 from labutils import models
 from labutils.datasets import pipeline
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
+import minutes  # noqa: E402
 import recipe  # noqa: E402
 import step  # noqa: E402
 import style  # noqa: E402
@@ -139,3 +141,23 @@ def test_the_readme_names_the_mean_of_three_seeds():
     grounds = " and ".join(f"{np.mean([r['background_psnr'] for r in side]):.0f}" for side in (ab, ba))
     page = (BENCHMARKS.parent / "README.md").read_text()
     assert len(ab) == 3 and f"mean of three seeds | {' | '.join(fruit)} | {grounds} |" in page
+
+
+def test_seconds_are_counted_by_section():
+    def cell(began, ended):
+        times = {"iopub.status.busy": f"2026-01-01T00:00:{began}Z", "shell.execute_reply": f"2026-01-01T00:00:{ended}Z"}
+        return v4.new_code_cell("1", metadata={"execution": times})
+
+    title, first, second = (
+        v4.new_markdown_cell(text) for text in ("# Title", "## Data\n\n### Part", "## Model\n\nWords")
+    )
+    cells = [title, cell("01", "02.5"), first, cell("03", "04"), cell("05", "07"), second, cell("10", "20.5")]
+    assert minutes.seconds(v4.new_notebook(cells=cells)) == {"": 1.5, "Data": 3.0, "Model": 10.5}
+    with pytest.raises(SystemExit, match="make book"):
+        minutes.seconds(v4.new_notebook(cells=[first, v4.new_code_cell("1")]))
+
+
+def test_the_guide_has_the_seconds_of_every_section():
+    page = minutes.GUIDE.read_text()
+    assert sorted(minutes.kept()) == [1, 2, 3, 4, 5]
+    assert minutes.told(page, minutes.kept()) == page
