@@ -61,7 +61,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="only write what was kept")
     if not parser.parse_args().write:
-        for path in sorted(BOOK.glob("0*.ipynb")):
+        if not (executed := sorted(BOOK.glob("0*.ipynb"))):
+            raise SystemExit(f"There are no executed lessons in {BOOK}: run make book first.")
+        for path in executed:
             taken = seconds(nbformat.read(path, as_version=4))
             tables.keep(f"minutes-{path.stem}", {"sections": taken, "machine": tables.machine()})
     files.write(GUIDE, told(GUIDE.read_text(encoding="utf-8"), kept()).encode())

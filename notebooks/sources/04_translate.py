@@ -47,7 +47,7 @@ print(f"Profile {lab.name}: {lab.cost}.")
 # card is a text that says how the network is built, what it was trained on and how well it does. `load_generator`
 # builds the network from the card's `spec` with the course's own code, compares the SHA-256 of the weight file with the
 # card's, and fills the numbers in. The lesson then works at the size that the generators were trained for. Two more
-# pairs, `orchard128-unet` and `orchard128-resnet`, were trained for fruit of twice that size.
+# pairs, `orchard128-unet` and `orchard128-resnet`, were trained on pictures of 128 pixels.
 
 
 # %%
