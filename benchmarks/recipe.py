@@ -114,6 +114,7 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    cyclegan.share_cores()
     for name in options.names:
         for seed in options.seeds:
             result = measure(name, seed)

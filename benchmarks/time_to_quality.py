@@ -133,6 +133,7 @@ def main():
     parser.add_argument("--side", choices=SIDES, help="only this side")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
+    cyclegan.share_cores()  # for both sides, as lesson 3 does
     for seed in range(0 if options.write else options.seeds):  # seed by seed, so that both sides meet the same machine
         for side in [options.side] if options.side else SIDES:
             before = tables.kept(name(side, seed))

@@ -1,5 +1,8 @@
 """One training step against a plain, slow reference; the pool; the live weights."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -196,3 +199,29 @@ def test_half_precision_loses_no_small_gradient(make_gan, orchard_root):
         moved[policy] = np.concatenate([(b - a).ravel() for a, b in zip(before, weights(gan), strict=False)])
     exact, half = moved["float32"], moved["mixed_float16"]
     assert np.linalg.norm(half - exact) < 0.05 * np.linalg.norm(exact)
+
+
+SHARED = """
+import os, warnings
+os.cpu_count = lambda: {cores}
+import tensorflow as tf
+from labutils import cyclegan
+{before}
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    cyclegan.share_cores()
+    cyclegan.share_cores()  # the cell is run again
+threads = tf.config.threading
+tf.constant(1) + 1
+print(threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads(), len(caught))
+"""
+
+
+@pytest.mark.parametrize(
+    "cores, before, expected",
+    [(2, "", [1, 2, 0]), (8, "", [0, 0, 0]), (2, "tf.constant(1) + 1", [0, 0, 2])],
+)
+def test_on_two_cores_each_direction_gets_one_unless_tensorflow_has_begun(cores, before, expected):
+    code = SHARED.format(cores=cores, before=before)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert [int(word) for word in said.split()] == expected

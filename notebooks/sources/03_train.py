@@ -37,6 +37,7 @@ from labutils.datasets import orchard, pipeline, public
 
 import tensorflow as tf  # isort: skip
 
+cyclegan.share_cores()  # on two cores: one for each direction
 lab = profile.load()
 root = public.ensure(lab)
 print(f"Profile {lab.name}: {lab.cost}.")
