@@ -1,5 +1,8 @@
 """Speed of one training step, as ratios measured in one run: the course's fused step against other ways.
 
+Each side has a process of its own, and they work in turns: ours as in lesson 3, with ``cyclegan.share_cores``; theirs
+with the cores used TensorFlow's or PyTorch's own way.
+
 python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
 python benchmarks/step.py unet-64 matmul        # some rows; results are kept in benchmarks/results
 python benchmarks/step.py --write               # put the table of all kept rows into benchmarks/README.md
@@ -7,6 +10,9 @@ python benchmarks/step.py --tiny                # 32 px, one repetition: only to
 """
 
 import argparse
+import contextlib
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,26 +20,33 @@ import tables
 import textbook
 from tables import found
 
-from labutils import cyclegan, models
+from labutils import cyclegan, models, profile
 
 
 class Row:
-    """One comparison: the networks of both sides, the other side's loop, and what ratio is wanted."""
+    """One comparison: the networks of both sides, the other side's loop, and what ratio is wanted.
 
-    def __init__(self, against, wanted, size, filters, blocks=None):
+    Without ``filters``: the networks of the class profile.
+    """
+
+    def __init__(self, against, wanted, size, filters=None, blocks=None):
         self.against, self.wanted, self.size, self.filters, self.blocks = against, wanted, size, filters, blocks
 
     @property
     def networks(self):
+        if not self.filters:
+            return "class profile"
         return f"ResNet-{self.blocks}-{self.filters}" if self.blocks else f"U-Net-{self.filters}"
 
     def build(self, size):
         """Both generators and both discriminators, the latter as wide as the former."""
-        generator = {"kind": "unet_generator"}
+        lab, generator = profile.load("class"), {"kind": "unet_generator", "filters": self.filters}
         if self.blocks:
-            generator = {"kind": "resnet_generator", "blocks": self.blocks}
-        specs = [generator] * 2 + [{"kind": "patch_discriminator"}] * 2
-        return [models.build({**spec, "image_size": size, "filters": self.filters}) for spec in specs]
+            generator |= {"kind": "resnet_generator", "blocks": self.blocks}
+        specs = [generator] * 2 + [{"kind": "patch_discriminator", "filters": self.filters}] * 2
+        if not self.filters:
+            specs = [lab.generator] * 2 + [lab.discriminator] * 2
+        return [models.build({**spec, "image_size": size}) for spec in specs]
 
 
 ROWS = {
@@ -41,6 +54,11 @@ ROWS = {
     "unet-128": Row("combined", 2.2, 128, 32),
     "resnet-64": Row("combined", 3.0, 64, 32, 6),
     "resnet-128": Row("combined", 1.7, 128, 32, 6),
+    "cores-class": Row("cores", None, 64),
+    "cores-unet-64": Row("cores", None, 64, 32),
+    "cores-unet-128": Row("cores", None, 128, 32),
+    "cores-resnet-64": Row("cores", None, 64, 32, 6),
+    "cores-resnet-128": Row("cores", None, 128, 32, 6),
     "composite-256": Row("composite", 1.5, 256, 64, 9),
     "matmul": Row("matmul", 0.85, 256, 64, 9),
     "torch-64": Row("torch", 1.3, 64, 32, 6),
@@ -52,8 +70,12 @@ WORDS = {
     "combined": "combined model: `predict` ×2, `train_on_batch` ×5",
     "composite": "two composite models, as in the end-to-end tutorial",
     "torch": "PyTorch, the paper's recipe written plainly",
+    "cores": "the same step without `share_cores`",
     "matmul": "share of the float32 matrix-multiply rate",
 }
+
+
+SMALL, PRODUCT = 32, 4096  # the size with --tiny; the side of the matrices
 
 
 def fused(networks, pictures):
@@ -72,19 +94,6 @@ def repeated(step, pictures):
             step(*pictures)
 
     return run
-
-
-def interleaved(ours, theirs, steps, repeats):
-    """Seconds a step of each, ``repeats`` times in turns, so that both meet the same machine; one warm-up."""
-    times = []
-    for turn in range(repeats + 1):
-        row = []
-        for run in (ours, theirs):
-            began = time.perf_counter()
-            run(steps if turn else 1)
-            row.append((time.perf_counter() - began) / steps)
-        times.append(row)
-    return np.array(times[1:])
 
 
 def convolution_flops(model):
@@ -121,35 +130,63 @@ def step_flops(generator, discriminator):
 
 
 def multiply(side):
-    """A product of two square matrices, and its operations."""
+    """Products of two square matrices."""
     import tensorflow as tf
 
     left, right = (tf.random.normal((side, side)) for _ in range(2))
-    return repeated(lambda: tf.matmul(left, right).numpy(), ()), 2 * side**3
+    return repeated(lambda: tf.matmul(left, right).numpy(), ())
 
 
-def measure(row, tiny):
-    """The result of a row: seconds a step of both sides, and the ratio with its extremes over the repetitions."""
+def work(row, side, size, product):
+    """What a side's process does: for every number that comes in, so many steps; their seconds go out."""
     import tensorflow as tf
 
-    size = 32 if tiny else row.size
-    heavy = row.size * row.filters > 128 * 32
-    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
-    random = np.random.default_rng(0)
-    pictures = tuple(random.uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
+    pictures = tuple(np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
+    if side == "ours":
+        cyclegan.share_cores()
     tf.keras.utils.set_random_seed(0)
-    networks = row.build(size)
-    ours = fused(networks, pictures)
-    if row.against == "matmul":
-        theirs, product = multiply(64 if tiny else 4096)
+    if side == "ours" or row.against == "cores":
+        run = fused(row.build(size), pictures)
+    elif row.against == "matmul":
+        run = multiply(product)
     elif row.against == "torch":
-        theirs = repeated(textbook.torch_recipe(size, row.filters, row.blocks), pictures)
+        run = repeated(textbook.torch_recipe(size, row.filters, row.blocks), pictures)
     else:
         loop = {"combined": textbook.CombinedModel, "composite": textbook.TwoCompositeModels}[row.against]
-        theirs = repeated(loop(row.build(size)).train_step, pictures)
-    times = interleaved(ours, theirs, steps, repeats)
-    best, ratios = times.min(axis=0), times[:, 1] / times[:, 0]
-    share = step_flops(networks[0], networks[2]) / product if row.against == "matmul" else 1.0
+        run = repeated(loop(row.build(size)).train_step, pictures)
+    for steps in map(int, sys.stdin):
+        began = time.perf_counter()
+        run(steps)
+        print((time.perf_counter() - began) / steps, flush=True)
+
+
+@contextlib.contextmanager
+def process(name, side, tiny):
+    """A function that lets a process of its own take some steps of a row's side, and returns seconds a step."""
+    command = [sys.executable, __file__, name, "--side", side, *["--tiny"] * tiny]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+
+        def seconds(steps):
+            print(steps, file=worker.stdin, flush=True)
+            if answer := worker.stdout.readline():
+                return float(answer)
+            raise RuntimeError(f"The process of {name}, {side}, has ended: see above.")
+
+        yield seconds
+
+
+def measure(name, tiny):
+    """The result of a row: seconds a step of both sides, and the ratio with its extremes over the repetitions."""
+    row = ROWS[name]
+    heavy = row.filters and row.size * row.filters > 128 * 32
+    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
+    with process(name, "ours", tiny) as ours, process(name, "theirs", tiny) as theirs:
+        ours(1), theirs(1)  # builds graphs
+        times = np.array([[ours(steps), theirs(steps)] for _ in range(repeats)])
+    best, ratios, share = times.min(axis=0), times[:, 1] / times[:, 0], 1.0
+    if row.against == "matmul":
+        generator, _, discriminator, _ = row.build(SMALL if tiny else row.size)
+        share = step_flops(generator, discriminator) / (2 * (SMALL if tiny else PRODUCT) ** 3)
     return {
         "ours": best[0],
         "theirs": best[1],
@@ -169,12 +206,12 @@ def table():
         result = tables.kept(f"step-{name}")
         if not result or "skipped" in result:
             reason = f"skipped: {result['skipped']}" if result else "not measured yet"
-            lines.append([*what, "–", "–", reason, f"{row.wanted}"])
+            lines.append([*what, "–", "–", reason, f"{row.wanted or '–'}"])
             continue
         number = machines.setdefault(result["machine"], len(machines) + 1)
         extremes = f"{result['least']:.2f} to {result['most']:.2f}; {result['repeats']}×"
         ratio = f"**{result['ratio']:.2f}** ({extremes}) [{number}]"
-        lines.append([*what, f"{result['theirs']:.3f}", f"{result['ours']:.3f}", ratio, f"{row.wanted}"])
+        lines.append([*what, f"{result['theirs']:.3f}", f"{result['ours']:.3f}", ratio, f"{row.wanted or '–'}"])
     header = ["against", "networks", "theirs, s", "ours, s", "ratio (least to most)", "wanted"]
     notes = [f"[{number}] {machine}" for machine, number in machines.items()]
     return "\n\n".join([tables.markdown(header, lines), *notes])
@@ -185,16 +222,20 @@ def main():
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all if none is given")
     parser.add_argument("--tiny", action="store_true", help="32 px, one repetition, nothing kept")
     parser.add_argument("--write", action="store_true", help="write the table; measure only the rows named")
+    parser.add_argument("--side", choices=("ours", "theirs"), help=argparse.SUPPRESS)  # what a row's processes get
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(ROWS)}")
+    if options.side:
+        row = ROWS[options.rows[0]]
+        return work(row, options.side, *((SMALL, SMALL) if options.tiny else (row.size, PRODUCT)))
     for name in options.rows or ([] if options.write else ROWS):
         row = ROWS[name]
         if row.against == "torch" and not found("torch"):
             result = {"skipped": "torch is not installed (pip install torch==2.13.0)"}
         else:
-            result = measure(row, options.tiny)
-        print(name, result.get("skipped") or f"{result['ratio']:.2f} (wanted: {row.wanted})", flush=True)
+            result = measure(name, options.tiny)
+        print(name, result.get("skipped") or f"{result['ratio']:.2f} (wanted: {row.wanted or '–'})", flush=True)
         if not options.tiny and not ("skipped" in result and tables.kept(f"step-{name}")):
             tables.keep(f"step-{name}", result)
     if options.write:
