@@ -14,7 +14,6 @@ import time
 os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
 os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
 
-import recipe
 import tensorflow as tf
 
 from labutils import cyclegan, files, metrics, models, profile, training, translate
@@ -59,11 +58,13 @@ def train(name, seed):
             constant_steps=steps // 2 if last else steps,  # the rate falls only where nothing follows
             sample_every=500,
             checkpoint_every=250,
+            kept_generators=10,
         )
         run = phase(lab, generator, discriminator, profile.home("runs", f"{name}-{size}-seed{seed}"), seed, run)
         minutes += minutes_of(run)
+    metrics.choose(run.directory / "generators", public.validation(lab))
     for direction in ("ab", "ba"):
-        step, network = best(run, direction)
+        network = translate.load_generator(run.directory / "generators" / f"chosen-{direction}")
         translate.save_generator(
             translate.any_size(network),
             profile.home("pretrained", f"{name}-{direction}"),
@@ -71,7 +72,7 @@ def train(name, seed):
             data="orchard",
             data_version=orchard.VERSION,
             size=size,
-            steps={str(size): steps for size, steps, _ in phases} | {str(lab.size): step},
+            steps={str(size): steps for size, steps, _ in phases} | {str(lab.size): network.card["steps"]},
             chosen="the best of the kept steps on 100 validation scenes",
             loss_weights=lab.loss_weights,
             seed=seed,
@@ -106,16 +107,6 @@ def phase(lab, generator, discriminator, directory, seed, before):
     run.start()
     run.wait()
     return run
-
-
-def best(run, direction):
-    """The step, and its generator, that gains most on the validation scenes, of those that the run kept."""
-    scenes, found = recipe.validation(run.profile.size), {}
-    for path in run.directory.glob(f"generators/*-{direction}.json"):
-        network = translate.load_generator(path)
-        gain = metrics.report(network, scenes, direction)["gain"]
-        found[gain] = int(path.stem.split("-")[1]), network
-    return found[max(found)]
 
 
 def minutes_of(run):

@@ -1,7 +1,8 @@
 """The search for lesson 3's recipe: variations of the class profile, trained as the lesson trains, scored on the truth.
 
 A recipe is chosen by its scores on 100 *validation* scenes; the 200 held-out pairs of the lessons are scored only for
-the profile itself, ``class``. Results are kept in benchmarks/results, and a training that was interrupted continues.
+the profile itself, ``class``: at the last step, and at those of the kept steps that do best on the validation scenes.
+Results are kept in benchmarks/results, and a training that was interrupted continues.
 
 python benchmarks/recipe.py class --seeds 0 1 2   # the profile: what README reports
 python benchmarks/recipe.py wide-field small-cycle
@@ -12,11 +13,12 @@ import argparse
 import dataclasses
 import re
 
+import numpy as np
 import tables
 import tensorflow as tf
 
-from labutils import cyclegan, metrics, models, profile, training
-from labutils.datasets import orchard, public
+from labutils import cyclegan, metrics, models, profile, training, translate
+from labutils.datasets import public
 
 CLASS = profile.load("class")
 PAPER_WEIGHTS = {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
@@ -54,10 +56,7 @@ RECIPES = {  # what differs from the class profile
     "later decay": {"constant_steps": 2000},
 }
 
-
-def validation(size):
-    """The folder of the 100 scenes by which recipes and steps are chosen; rendered now if need be."""
-    return orchard.write(profile.home("data", f"orchard-{size}-validation"), train=1, test=100, size=size, seed=777)
+SCORES = ["A → B", "B → A", "background A → B", "background B → A"]
 
 
 def measure(name, seed):
@@ -77,11 +76,15 @@ def measure(name, seed):
     run = training.Run(gan, root, lab, profile.home("runs", key), seed=seed)
     run.start()
     run.wait()
-    scenes = {"validation": validation(lab.size), **({"held-out": root} if name == "class" else {})}
     result = {"recipe": name, "seed": seed, "machine": tables.machine()}
-    for place, pictures in scenes.items():
-        for direction, network in (("ab", gan.generator_ab), ("ba", gan.generator_ba)):
-            result[f"{place} {direction}"] = metrics.report(network, pictures, direction)
+    if name == "class":
+        metrics.choose(run.directory / "generators", public.validation(lab))
+    for direction, network in (("ab", gan.generator_ab), ("ba", gan.generator_ba)):
+        result[f"validation {direction}"] = metrics.report(network, public.validation(lab), direction)
+        if name == "class":
+            result[f"held-out {direction}"] = metrics.report(network, root, direction)
+            chosen = translate.load_generator(run.directory / "generators" / f"chosen-{direction}")
+            result[f"chosen {direction}"] = {"step": chosen.card["steps"], **metrics.report(chosen, root, direction)}
     tables.keep(key, result)
     return result
 
@@ -92,18 +95,32 @@ def kept(recipe=None):
     return [result for result in results if recipe in (None, result["recipe"])]
 
 
-def table(results, place):
-    rows = [
-        [
-            result["recipe"],
-            str(result["seed"]),
-            *(f"{result[f'{place} {direction}']['gain']:+.2f}" for direction in ("ab", "ba")),
-            *(f"{result[f'{place} {direction}']['background_psnr']:.0f}" for direction in ("ab", "ba")),
-        ]
-        for result in results
-    ]
-    header = ["recipe", "seed", "A → B", "B → A", "background A → B", "background B → A"]
-    return tables.markdown(header, rows)
+def recipes():
+    """The table of all recipes, on the validation scenes, at the last step."""
+    rows = [[result["recipe"], str(result["seed"]), *scores([result], "validation")] for result in kept()]
+    return tables.markdown(["recipe", "seed", *SCORES], rows)
+
+
+def seeds():
+    """The table of the profile's seeds, on the held-out pairs, at the last step and at those chosen."""
+    rows = []
+    for result in kept("class"):
+        steps = [result[f"chosen {direction}"]["step"] for direction in ("ab", "ba")]
+        rows.append([str(result["seed"]), "the last", *scores([result], "held-out")])
+        rows.append([str(result["seed"]), "{}, back {}".format(*steps), *scores([result], "chosen")])
+    for step, place in (("the last", "held-out"), ("chosen", "chosen")):
+        rows.append(["mean", step, *scores(kept("class"), place)])
+    return tables.markdown(["seed", "step", *SCORES], rows)
+
+
+def scores(results, place):
+    """The cells of a row: gains and backgrounds of ``results`` in the mean."""
+
+    def mean(direction, key):
+        return np.mean([result[f"{place} {direction}"][key] for result in results])
+
+    gains = [f"{mean(direction, 'gain'):+.2f}" for direction in ("ab", "ba")]
+    return gains + [f"{mean(direction, 'background_psnr'):.0f}" for direction in ("ab", "ba")]
 
 
 def main():
@@ -120,8 +137,8 @@ def main():
             result = measure(name, seed)
             print(name, seed, {key: round(result[key]["gain"], 2) for key in result if key[-2:] in ("ab", "ba")})
     if options.write:
-        tables.write("recipes", table(kept(), "validation"))
-        tables.write("seeds", table(kept("class"), "held-out"))
+        tables.write("recipes", recipes())
+        tables.write("seeds", seeds())
 
 
 if __name__ == "__main__":

@@ -5,20 +5,24 @@ Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels; higher is bet
 
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 from skimage.metrics import structural_similarity
+from tqdm.auto import tqdm
 
-from labutils import datasets
+from labutils import datasets, generators
 from labutils.classifier import DomainClassifier
 from labutils.datasets import folder
 
 __all__ = [
     "DomainClassifier",
+    "choose",
     "colour_matching",
     "copy",
     "errors",
     "features_of",
+    "gains",
     "kid",
     "nearest",
     "psnr",
@@ -87,6 +91,31 @@ def report(generator, root, direction, limit=None):
         "background_ssim": ssim(fake, truth, outside),
         "pictures": len(real),
     }
+
+
+def gains(kept, root, direction):
+    """``report``'s gain of every generator of a run's folder ``kept``: ``{step: dB}``, by step."""
+    real, truths, mask = test_pairs(str(root), direction)
+    copied, found = psnr(real, nearest(real, truths, mask), mask), {}
+    paths = sorted(Path(kept).glob(f"step-*-{direction}.json"))
+    for path in tqdm(paths, f"measuring {direction}", unit=" steps"):
+        network = generators.load_generator(path)
+        fake = translated(network, real)
+        found[network.card["steps"]] = psnr(fake, nearest(fake, truths, mask), mask) - copied
+    return found
+
+
+def choose(kept, root):
+    """Of the generators in a run's folder ``kept``, save those with the most gain as ``chosen-ab`` and ``chosen-ba``.
+
+    Measured on the pairs in ``root``, which should not be those that judge the choice. Returns all gains,
+    ``{direction: {step: dB}}``.
+    """
+    found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")}
+    for direction, gain in found.items():
+        best = generators.load_generator(Path(kept) / f"step-{max(gain, key=gain.get):08d}-{direction}")
+        generators.save_generator(best, Path(kept) / f"chosen-{direction}", **best.card)
+    return found
 
 
 def translated(generator, real):

@@ -23,6 +23,7 @@ class Profile:
     sample_every: int
     style_size: int
     style_steps: int
+    kept_generators: int = 10  # pairs a run keeps by step, at most
     learning_rate: float = 2e-4
     discriminator_pace: float = 1.0  # the discriminators' learning rate is this many times the generators'
     loss_weights: dict = field(default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0})
@@ -60,8 +61,9 @@ PROFILES = {
         constant_steps=1500,
         discriminator_pace=2.0,  # benchmarks/README.md has the search for these four minutes
         loss_weights={"adversarial": 1.0, "cycle": 5.0, "identity": 2.0},
-        checkpoint_every=500,
+        checkpoint_every=100,
         sample_every=100,
+        kept_generators=30,  # of which one is chosen by measuring
         style_size=224,
         style_steps=60,
     ),

@@ -38,8 +38,8 @@ class Run:
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
     already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
-    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up to ten pairs, and
-    those it was stopped with).
+    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up to
+    ``kept_generators`` pairs, and those it was stopped with).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
     "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
@@ -257,7 +257,8 @@ class Run:
 
     def _save(self):
         self._checkpoints.save(self.step, self.history)
-        every = -(-self.profile.steps // 10 // self.profile.checkpoint_every) * self.profile.checkpoint_every
+        lab = self.profile
+        every = -(-lab.steps // lab.kept_generators // lab.checkpoint_every) * lab.checkpoint_every
         ended = self.step == self.target or self._stop.is_set()
         if self.step == 0 or (self.step % every and not ended):
             return

@@ -1,7 +1,10 @@
 """Two thousand steps with the panel attached: memory, threads, figures and traces stay where they are."""
 
+import contextlib
+import ctypes
 import dataclasses
 import gc
+import sys
 import threading
 import time
 
@@ -28,9 +31,17 @@ class Meter:
             self.moving.set()
         self.seen.add(float(self.run.controls["cycle"].numpy()))
         if step % EVERY == 0 and step not in self.memory:
+            give_back()
             self.memory[step] = self.process.memory_info().rss
-            gc.collect()  # what only waits to be collected is not alive
             self.figures.append(sum(isinstance(thing, Figure) for thing in gc.get_objects()))
+
+
+def give_back():
+    """What only waits to be collected, or freed, is not alive; how much waits depends on the tests before this one."""
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # a C library other than glibc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def threads():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from labutils import metrics
+from labutils import metrics, models, translate
 from labutils.datasets import folder, orchard
 
 
@@ -77,6 +77,22 @@ def test_a_copy_gains_nothing_and_keeps_the_background(orchard_root):
         assert report["fruit_psnr"] == pytest.approx(report["copy_fruit_psnr"], abs=1e-4)
         assert report["background_psnr"] > 100 and report["pictures"] == 4
         assert report["fruit_ssim"] < report["background_ssim"] < 1  # windows at the border see the wrong fruit
+
+
+def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
+    network = models.build({"kind": "unet_generator", "filters": 4, "levels": 2, "image_size": 32, "attention": True})
+    painted = metrics.report(network, orchard_root, "ba")["gain"]
+    translate.save_generator(network, tmp_path / "step-00000008-ba", steps=8)
+    translate.save_generator(network, tmp_path / "step-00000008-ab", steps=8)
+    translate.save_generator(network, tmp_path / "chosen-ba", steps=8)
+    *others, bias = network.get_weights()
+    network.set_weights([*others, bias - [0, 0, 0, 100]])  # a mask of zeros: the picture is handed back
+    translate.save_generator(network, tmp_path / "step-00000004-ba", steps=4)
+    gains = metrics.gains(tmp_path, orchard_root, "ba")
+    translate.save_generator(network, tmp_path / "step-00000004-ab", steps=4)
+    assert metrics.choose(tmp_path, orchard_root)["ba"] == gains
+    assert translate.load_generator(tmp_path / "chosen-ba").card["steps"] == max(gains, key=gains.get)
+    assert list(gains) == [4, 8] and gains == pytest.approx({4: 0, 8: painted}, abs=1e-5) and abs(painted) > 0.01
 
 
 def test_the_truth_scores_best(orchard_root):

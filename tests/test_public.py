@@ -1,8 +1,10 @@
 """Downloads against a server on 127.0.0.1, unpacking hostile archives, the command line."""
 
 import contextlib
+import dataclasses
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -335,6 +337,16 @@ def test_ensure_renders_once(tmp_path):
     first = os.stat(place / "orchard.json").st_mtime_ns
     assert public.ensure(PROFILES["smoke"], tmp_path) == place
     assert os.stat(place / "orchard.json").st_mtime_ns == first
+
+
+def test_validation_scenes_are_no_others_and_photographs_have_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    lab = PROFILES["smoke"]
+    place = public.validation(lab)
+    record, other = (json.loads((root / "orchard.json").read_text()) for root in (place, public.ensure(lab)))
+    assert record["test"] == 4 and record["size"] == 32  # half of the profile's 8
+    assert not set(record["scenes"].values()) & set(other["scenes"].values())
+    assert public.validation(dataclasses.replace(lab, dataset="apple2orange")) is None
 
 
 def test_shell_renders_and_prepares(tmp_path, capsys):

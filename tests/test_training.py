@@ -1,5 +1,6 @@
 """The background run: it returns at once, obeys, and keeps what it should; test_resume.py kills it."""
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -145,6 +146,14 @@ def test_nonsense_for_a_control_is_refused(make_gan, orchard_root, tiny, tmp_pat
             run.set("cycle", value)
 
 
+def test_no_more_generators_are_kept_than_asked(make_gan, orchard_root, tiny, tmp_path):
+    lab = dataclasses.replace(tiny, kept_generators=3)  # a checkpoint every 3 of 12 steps makes 4
+    run = Run(make_gan(), orchard_root, lab, tmp_path / "run")
+    run.start()
+    run.wait(120)
+    assert sorted(int(path.name[5:13]) for path in tmp_path.glob("run/generators/*-ab.json")) == [6, 12]
+
+
 def test_what_is_kept_by_step(make_gan, orchard_root, tiny, tmp_path):
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     run.start()
@@ -153,6 +162,7 @@ def test_what_is_kept_by_step(make_gan, orchard_root, tiny, tmp_path):
     assert [k for k in kept if k.startswith("checkpoints")] == [f"checkpoints/step-{s:08d}" for s in (9, 12)]
     assert [k for k in kept if k.startswith("samples")] == [f"samples/step-{s:08d}.png" for s in (6, 12)]
     assert "generators/step-00000012-ab.weights.h5" in kept
+    assert len([k for k in kept if k.endswith("-ba.weights.h5")]) == 4  # every 3 of 12 steps: ten are not reached
     step, pictures = run.samples
     assert step == 12 and pictures["fake_b"].dtype == np.uint8 and pictures["fake_b"].shape == (4, 32, 32, 3)
     assert not list((tmp_path / "run").rglob("*.tmp")) + list((tmp_path / "run").rglob(".writing*"))

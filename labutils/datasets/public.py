@@ -106,6 +106,19 @@ def ensure(lab, root=None):
     return download(lab.dataset, root)
 
 
+def validation(lab):
+    """The folder of scenes by which a recipe or a step is chosen, half as many as those that judge the choice.
+
+    Rendered if it is not there, as ``ensure`` does, of other scenes. None for a dataset without truth.
+    """
+    if lab.dataset not in datasets.RENDERED:
+        return None
+    module = datasets.rendered(lab.dataset)
+    count = lab.test // 2
+    place = home("data", f"{lab.dataset}-{lab.size}-validation-{count}-v{module.VERSION}")
+    return module.write(place, 1, count, lab.size, seed=777)
+
+
 def rendered_place(name, size, train, root=None):
     """Where ``ensure`` keeps the rendered dataset ``name``: another version of its code, another folder."""
     return Path(root or home("data")) / f"{name}-{size}-{train}-v{datasets.rendered(name).VERSION}"
