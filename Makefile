@@ -63,7 +63,8 @@ define run_tests
 	rm -rf runs/*-smoke
 	LAB_PROFILE=smoke LAB_STRICT=unsolved $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/*.ipynb
 	LAB_PROFILE=smoke LAB_STRICT=1 $(1)/bin/python -m pytest $(PYTEST_OPTIONS) --nbval --nbval-current-env notebooks/solutions
-	$(1)/bin/python -m pytest $(PYTEST_OPTIONS) tests
+	$(1)/bin/python -m pytest $(PYTEST_OPTIONS) tests --ignore tests/test_endurance.py
+	$(1)/bin/python -m pytest -q -s tests/test_endurance.py
 endef
 
 notebooks: setup ## make the notebooks again from notebooks/sources

@@ -152,7 +152,7 @@ class Run:
         if self._thread:
             self._thread.join(timeout)
         if self.running:
-            raise TimeoutError(f"Still training after {timeout} s, at step {self.step}.")
+            raise TimeoutError(f"Still {self.state} after {timeout} s, at step {self.step}.")
         if self._error:
             raise self._error
 

@@ -1,4 +1,7 @@
-"""Two thousand steps with the panel attached: memory, threads, figures and traces stay where they are."""
+"""Two thousand steps with the panel attached: memory, threads, figures and traces stay where they are.
+
+These are measures of a process, so ``make test`` gives it one of its own: what other tests leave does not count.
+"""
 
 import contextlib
 import ctypes
@@ -7,6 +10,7 @@ import gc
 import sys
 import threading
 import time
+import traceback
 
 import psutil
 import pytest
@@ -44,6 +48,16 @@ def give_back():
             ctypes.CDLL(None).malloc_trim(0)
 
 
+def wait(run, seconds):
+    """``run.wait``; if it takes too long, say what every thread is doing."""
+    try:
+        run.wait(seconds)
+    except TimeoutError:
+        for frame in sys._current_frames().values():
+            print("".join(traceback.format_stack(frame)), "\n")
+        raise
+
+
 def threads():
     """Python's threads, and all threads of the process."""
     gc.collect()
@@ -75,7 +89,7 @@ def test_two_thousand_steps_and_five_hundred_moves(panel):
         panel.sliders["cycle"].value = number / 25
         time.sleep(0.01)  # 500 moves in 5 s, as a hand would
     assert run.running
-    run.wait(600)
+    wait(run, 600)
     run.watchers.remove(meter)
     assert run.step == STEPS + 10 and len(panel.traces) == 1
     assert float(run.controls["cycle"].numpy()) == 20 and len(meter.seen) > 20
@@ -93,7 +107,7 @@ def test_twenty_starts_and_stops_leave_no_thread(panel):
         at = run.step
         panel.more.click()
         panel.stop.click()
-        run.wait(120)
+        wait(run, 120)
         assert run.step - at <= 2
     assert not any(thread.name == "training" for thread in threading.enumerate())
     print("threads:", panel.threads, threads())
