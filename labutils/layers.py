@@ -3,6 +3,8 @@
 The layers keep their class names in both environments, so that weight files travel between them.
 """
 
+from functools import partial
+
 import tensorflow as tf
 
 
@@ -12,7 +14,7 @@ class InstanceNormalization(tf.keras.layers.Layer):
 
     Equal to ``tensorflow_addons.layers.InstanceNormalization`` (which sets ``epsilon`` to 1e-3), and faster:
     for one picture it is what batch normalisation does in training, and TensorFlow has one fused kernel for
-    that.
+    that, which takes one or two pictures in turn.
 
     Shapes: (batch, height, width, channels) in and out. Statistics are taken in float32 under mixed
     precision. ``epsilon``: at least 1e-5, the least the fused kernel knows, otherwise ``ValueError``.
@@ -40,8 +42,9 @@ class InstanceNormalization(tf.keras.layers.Layer):
         x = tf.cast(inputs, tf.float32)
         gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones(x.shape[-1:])
         beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros(x.shape[-1:])
-        if x.shape[0] == 1:
-            x = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon, is_training=True)[0]
+        if x.shape[0] in (1, 2):  # as in a training step
+            fused = partial(tf.compat.v1.nn.fused_batch_norm, epsilon=self.epsilon, is_training=True)
+            x = tf.concat([fused(picture, gamma, beta)[0] for picture in tf.split(x, x.shape[0])], axis=0)
         else:
             mean, variance = tf.nn.moments(x, axes=(1, 2), keepdims=True)
             x = tf.nn.batch_normalization(x, mean, variance, beta, gamma, self.epsilon)
@@ -161,28 +164,35 @@ class Dropout(tf.keras.layers.Layer):
 class Adam(tf.keras.optimizers.Adam):
     """Keras' Adam, each update by TensorFlow's one kernel for it: the graph of a training step is half as large.
 
-    Arguments, variables and numbers as in ``tf.keras.optimizers.Adam`` (up to rounding), without ``amsgrad`` and
-    sparse gradients. Paper: Kingma and Ba 2014, "Adam: A Method for Stochastic Optimization".
+    Arguments, variables and numbers as in ``tf.keras.optimizers.Adam`` (up to rounding), without ``amsgrad``, weight
+    decay, clipping and sparse gradients. Paper: Kingma and Ba 2014, "Adam: A Method for Stochastic Optimization".
     """
 
-    def update_step(self, gradient, variable, learning_rate=None):
-        if learning_rate is None:  # Keras 2
-            learning_rate, index = self.learning_rate, self._index_dict[self._var_key(variable)]
+    def apply_gradients(self, grads_and_vars):
+        """One step for pairs of gradient and variable. What is the same for all variables is computed once."""
+        gradients, variables = zip(*grads_and_vars, strict=True)
+        with tf.init_scope():
+            self.build(list(variables))  # unless it was
+        if hasattr(self, "_compute_current_learning_rate"):  # Keras 2
+            self._compute_current_learning_rate()
+            index = [self._index_dict[self._var_key(variable)] for variable in variables]
         else:
-            index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable),
-            m=_handle(self._momentums[index]),
-            v=_handle(self._velocities[index]),
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=tf.cast(learning_rate, tf.float32),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+            index = [self._get_variable_index(variable) for variable in variables]
+        step, rate = tf.cast(self.iterations + 1, tf.float32), tf.cast(self.learning_rate, tf.float32)
+        powers = {"beta1_power": self.beta_1**step, "beta2_power": self.beta_2**step}
+        for i, gradient, variable in zip(index, gradients, variables, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=_handle(variable),
+                m=_handle(self._momentums[i]),
+                v=_handle(self._velocities[i]),
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+                **powers,
+            )
+        self.iterations.assign_add(1)
 
 
 def _handle(variable):
