@@ -54,6 +54,7 @@ RECIPES = {  # what differs from the class profile
     "pace 4, 3 × 3 convolutions": {"discriminator_pace": 4.0, **generator(kernel=3)},
     "field 22, 48 filters, 3 × 3 convolutions": {**discriminator(strides=(2, 2), filters=48), **generator(kernel=3)},
     "later decay": {"constant_steps": 2000},
+    "4,000 steps": {"steps": 4000, "constant_steps": 2000, "kept_generators": 40},
 }
 
 SCORES = ["A → B", "B → A", "background A → B", "background B → A"]
