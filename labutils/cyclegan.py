@@ -128,6 +128,10 @@ class CycleGAN(tf.keras.Model):
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
 
+    def fit(self, x, **kwargs):
+        """See ``tf.keras.Model.fit``. The pipeline has shuffled already; asked to, Keras would warn that it does not."""
+        return super().fit(x, **{"shuffle": False, **kwargs})
+
     @property
     def generator_variables(self):
         return self.generator_ab.trainable_variables + self.generator_ba.trainable_variables

@@ -95,7 +95,7 @@ def cut(model, layers):
             f"{', '.join(model.output_names_by_layer)}. Choose among these, or take all layers, "
             "for example with features.vgg('vgg19', weights='imagenet') (an 80 MB download)."
         )
-    return tf.keras.Model(model.inputs, {name: model.get_layer(name).output for name in layers})
+    return tf.keras.Model(model.input, {name: model.get_layer(name).output for name in layers})
 
 
 def with_pooling(model, pooling):
