@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 CURRENT := .venv-current
 BOOK := .venv-book
+SETTINGS := notebooks/jupyterlab-settings.json notebooks/kernel-settings.json
 PORT ?= 8888
 PYTEST_OPTIONS ?= -q -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,10 +29,10 @@ ifdef GPU
 	$(VENV)/bin/pip install 'tensorflow[and-cuda]==2.15.1'
 endif
 
-$(VENV)/.done: requirements.lock pyproject.toml notebooks/jupyterlab-settings.json
+$(VENV)/.done: requirements.lock pyproject.toml $(SETTINGS)
 	$(call install,$(VENV),requirements.lock)
 
-$(CURRENT)/.done: requirements-current.lock pyproject.toml notebooks/jupyterlab-settings.json
+$(CURRENT)/.done: requirements-current.lock pyproject.toml $(SETTINGS)
 	$(call install,$(CURRENT),requirements-current.lock)
 
 $(BOOK)/.done: requirements-book.lock
@@ -45,6 +46,8 @@ define install
 	$(1)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	mkdir -p $(1)/share/jupyter/lab/settings
 	cp notebooks/jupyterlab-settings.json $(1)/share/jupyter/lab/settings/overrides.json
+	mkdir -p $(1)/etc/ipython
+	cp notebooks/kernel-settings.json $(1)/etc/ipython/ipython_kernel_config.json
 	touch $@
 endef
 

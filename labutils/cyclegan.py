@@ -129,7 +129,7 @@ class CycleGAN(tf.keras.Model):
         self.discriminator_optimizer.build(self.discriminator_variables)
 
     def fit(self, x, **kwargs):
-        """See ``tf.keras.Model.fit``. The pipeline has shuffled already; asked to, Keras would warn that it does not."""
+        """``tf.keras.Model.fit``. The pipeline has shuffled already; asked to, Keras would warn that it does not."""
         return super().fit(x, **{"shuffle": False, **kwargs})
 
     @property

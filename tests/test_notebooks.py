@@ -24,6 +24,18 @@ def test_they_are_what_their_sources_say():
     assert result.returncode == 0, result.stdout
 
 
+def test_what_native_code_says_stays_out_of_the_notebook(monkeypatch):
+    """TensorFlow's C++ writes to descriptor 2, whatever its log level says; ``make`` sets kernels up for it."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, kernels do not look at descriptor 2
+    cell = nbformat.v4.new_code_cell("import os, sys\n_ = os.write(2, b'native')\nprint('Python', file=sys.stderr)")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    assert [output.text for output in cell.outputs] == ["Python\n"]
+
+
 def test_an_edit_of_a_source_is_noticed(tmp_path):
     import shutil
 

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import checkpoints, cyclegan, layers, models, profile
+from labutils import checkpoints, cyclegan, layers, models, profile, training
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
 
@@ -321,6 +321,12 @@ def test_a_run_with_no_whole_checkpoint_is_refused(finished, orchard_root):
 def test_another_run_in_the_directory_is_refused(finished, orchard_root):
     with pytest.raises(ValueError, match="other networks"):
         make_run(orchard_root, finished, STEERED["generator"])
+
+
+def test_a_run_of_another_keras_is_refused_before_it_is_read(finished, orchard_root, monkeypatch):
+    monkeypatch.setattr(training.keras, "__version__", "9.0")
+    with pytest.raises(ValueError, match=r"other Keras: \d instead of 9"):
+        make_run(orchard_root, finished, **PLAIN)
 
 
 @pytest.mark.parametrize("line", ['[4, "cycle"', "[4]"])
