@@ -472,7 +472,7 @@ plots.grid(
 # Where the truth is known, measuring can choose. But not on the test pictures: the best of thirty steps *on them* is
 # partly lucky with them, and its score would flatter. So other scenes choose, the **validation** scenes, and the test
 # pictures only judge what was chosen. The two directions need not be taken from the same step. Sixty generators
-# translate a hundred pictures each: a minute or two.
+# translate a hundred pictures each: half a minute to two.
 
 # %%
 scenes = public.validation(lab)  # None for photographs
