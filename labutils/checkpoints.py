@@ -96,7 +96,7 @@ class Checkpoints:
 
     def _refuse_other_run(self, card):
         for key, value in self.identity.items():
-            if card.get(key) != value:
+            if card.get(key, value) != value:  # an older version of the course kept less
                 raise ValueError(
                     f"{self.place.parent} holds a run with other {key}: {card.get(key)} instead of {value}. Choose "
                     "another directory for this run, or build it as that one was."
