@@ -38,8 +38,8 @@ def weights(adversarial, cycle, identity):
     return {"loss_weights": {"adversarial": adversarial, "cycle": cycle, "identity": identity}}
 
 
-RECIPES = {  # what differs from the class profile
-    "class": {},
+SEARCH = {  # the paper's pool, and what else differs from the class profile
+    "pool of 50": {},
     "paper's weights": PLAIN,
     "paper's weights, double rate": {**PLAIN, "learning_rate": 4e-4},
     "paper's weights, field 46": {**PLAIN, **discriminator(strides=(2, 2, 2))},
@@ -57,8 +57,9 @@ RECIPES = {  # what differs from the class profile
     "later decay": {"constant_steps": 2000},
     "4,000 steps": {"steps": 4000, "constant_steps": 2000, "kept_generators": 40},
 }
+RECIPES = {"class": {}, **{name: {"pool_size": 50, **changes} for name, changes in SEARCH.items()}}
 
-JUDGED = ("class", "4,000 steps")  # scored on the held-out pairs, too
+JUDGED = ("class", "pool of 50", "4,000 steps")  # scored on the held-out pairs, too
 SCORES = ["A → B", "B → A", "background A → B", "background B → A"]
 
 

@@ -71,7 +71,10 @@ class Checkpoints:
                 )
                 continue
             self._refuse_other_run(card)
-            self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
+            try:
+                self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
+            except ValueError as error:  # other shapes, which the card of an older version did not tell
+                raise self._another_run(f"states: {error}") from None
             with np.load(self._folder(step) / "history.npz") as history:
                 return {name: history[name].tolist() for name in history.files}
         if self.steps():
@@ -97,10 +100,13 @@ class Checkpoints:
     def _refuse_other_run(self, card):
         for key, value in self.identity.items():
             if card.get(key, value) != value:  # an older version of the course kept less
-                raise ValueError(
-                    f"{self.place.parent} holds a run with other {key}: {card.get(key)} instead of {value}. Choose "
-                    "another directory for this run, or build it as that one was."
-                )
+                raise self._another_run(f"{key}: {card[key]} instead of {value}.")
+
+    def _another_run(self, difference):
+        return ValueError(
+            f"{self.place.parent} holds a run with other {difference} Choose another directory for this run, or "
+            "build it as that one was."
+        )
 
     def _folder(self, step):
         return self.place / f"step-{step:08d}"

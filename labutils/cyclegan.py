@@ -67,8 +67,9 @@ class ImagePool(tf.Module):
         swap = tf.random.stateless_uniform((), seed + 1) < 0.5
         full = self.count >= self.size
         slot = tf.where(full, slot, self.count)
-        answer = tf.where(full & swap, self.images[tf.minimum(slot, self.size - 1)], image)
-        if_kept = tf.where(full & ~swap, self.images[slot], image)
+        older = tf.gather(self.images, slot)  # where an index would copy the whole pool first
+        answer = tf.where(full & swap, older, image)
+        if_kept = tf.where(full & ~swap, older, image)
         self.images.scatter_nd_update([[slot]], [if_kept])
         self.count.assign(tf.minimum(self.count + 1, self.size))
         return answer

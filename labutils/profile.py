@@ -61,6 +61,7 @@ PROFILES = {
         constant_steps=1500,
         discriminator_pace=2.0,  # benchmarks/README.md has the search for these four minutes
         loss_weights={"adversarial": 1.0, "cycle": 5.0, "identity": 2.0},
+        pool_size=400,
         checkpoint_every=100,
         sample_every=100,
         kept_generators=30,  # of which one is chosen by measuring

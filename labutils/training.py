@@ -300,8 +300,14 @@ class Run:
         """What a checkpoint must have been made with to be continued here."""
         networks = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
         specs = {name: getattr(getattr(self.gan, name), "spec", None) for name in networks}
-        known = {"networks": specs, "data": self.root.name, "seed": self.seed, "batch_size": self.profile.batch_size}
-        return {**known, "Keras": int(keras.__version__.split(".")[0])}  # 2 and 3 keep optimizers differently
+        return {
+            "networks": specs,
+            "data": self.root.name,
+            "seed": self.seed,
+            "batch_size": self.profile.batch_size,
+            "pool_size": self.gan.pool_a.size,
+            "Keras": int(keras.__version__.split(".")[0]),  # 2 and 3 keep optimizers differently
+        }
 
     def _continue(self):
         self.history = self._checkpoints.restore() or self.history

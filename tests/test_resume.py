@@ -318,15 +318,24 @@ def test_a_run_with_no_whole_checkpoint_is_refused(finished, orchard_root):
         make_run(orchard_root, finished, **PLAIN)
 
 
-def test_another_run_in_the_directory_is_refused(finished, orchard_root):
+def test_another_run_in_the_directory_is_refused(finished, orchard_root, monkeypatch):
     with pytest.raises(ValueError, match="other networks"):
         make_run(orchard_root, finished, STEERED["generator"])
+    monkeypatch.setattr(sys.modules[__name__], "PROFILE", dataclasses.replace(PROFILE, pool_size=5))
+    with pytest.raises(ValueError, match="other pool_size: 4 instead of 5"):
+        make_run(orchard_root, finished, **PLAIN)
 
 
 def test_a_run_of_another_keras_is_refused_before_it_is_read(finished, orchard_root, monkeypatch):
     monkeypatch.setattr(training.keras, "__version__", "9.0")
     with pytest.raises(ValueError, match=r"other Keras: \d instead of 9"):
         make_run(orchard_root, finished, **PLAIN)
+
+
+def test_a_state_of_other_shapes_is_refused_even_if_its_card_does_not_tell(two):
+    place = Checkpoints(two[1].place, {"value": tf.Variable([0, 0])}, {"pool_size": 2})
+    with pytest.raises(ValueError, match="holds a run with other states: .*shape.* Choose another directory"):
+        place.restore()
 
 
 @pytest.mark.parametrize("line", ['[4, "cycle"', "[4]"])

@@ -304,7 +304,8 @@ plots.curves(
 
 # %% [markdown]
 # For 50 steps the pool fills. Then half of what is shown is new (age 0), and the rest can be hundreds of steps
-# old.
+# old. The class profile keeps 400, as many as there are training pictures: discriminators that remember longer drive
+# their generators about less.
 #
 # ## The learning rate
 #
@@ -538,7 +539,7 @@ if which in mistakes:
 #
 # - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a heat map that is dark everywhere: the
 #   discriminators have won, and what they teach is of little use. A smaller discriminator (fewer filters, a smaller
-#   field), a lower rate for it, or the pool back at 50.
+#   field), a lower rate for it, or the pool back.
 # - **NaN.** The run stops and says at which step. Which loss rose first? Continue from the kept checkpoint with a lower
 #   learning rate or smaller weights. On a GPU with `mixed_float16`: see whether losses and normalisation are float32.
 # - **Inverted colours**: right shapes, negative colours, and a perfect way back. The cycle loss is fine, the identity
