@@ -425,8 +425,8 @@ if reports and lab.name == "class" and not run.events and run.step == lab.steps:
 # On a machine with two cores, 3,000 steps of the class profile (seed 1) gave 21.5 dB inside the fruit from apple to
 # orange, where copying has 15.1, and 19.0 dB from orange to apple, where copying has 17.2; the backgrounds kept 43 and
 # 52 dB, which is a difference you have to look for. Other seeds ended at 21.3 and 21.4 dB, and at 19.3
-# and 19.6. From orange to apple the truth is the *nearest* of the three varieties, because an orange does not say which apple it was. The smoke profile is far too
-# short to learn anything.
+# and 19.6. From orange to apple the truth is the *nearest* of the three varieties, because an orange does not say
+# which apple it was. The smoke profile is far too short to learn anything.
 #
 # ## Continue a run
 #
