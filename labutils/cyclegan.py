@@ -131,6 +131,10 @@ class CycleGAN(tf.keras.Model):
 
     def fit(self, x, **kwargs):
         """``tf.keras.Model.fit``. The pipeline has shuffled already; asked to, Keras would warn that it does not."""
+        if isinstance(x, tf.data.Dataset):
+            options = tf.data.Options()
+            options.autotune.enabled = False  # its thread often misses the end, and sleeps up to a minute more
+            x = x.with_options(options)
         return super().fit(x, **{"shuffle": False, **kwargs})
 
     @property

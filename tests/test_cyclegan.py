@@ -104,6 +104,17 @@ def test_plain_compile_and_fit_train_all_four_networks(make_gan, orchard_root):
     assert all(moved)
 
 
+def test_fit_ends_when_training_ends(make_gan, orchard_root, monkeypatch):
+    """With autotuning, deleting a dataset's iterator may wait for a thread that sleeps: up to a minute after Stop."""
+    given = []
+    monkeypatch.setattr(tf.keras.Model, "fit", lambda self, x, **kwargs: given.append(x))
+    gan = make_gan()
+    gan.fit(pipeline.unpaired(orchard_root, 32))
+    gan.fit(pair := batches(orchard_root, 1)[0])
+    assert given[0].options().autotune.enabled is False
+    assert given[1] is pair  # arrays and generators as they are
+
+
 def test_a_changed_weight_acts_on_the_next_step_and_retraces_nothing(make_gan, orchard_root):
     traces = []
 
