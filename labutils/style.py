@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from labutils import features as vgg_features
 from labutils.pictures import as_picture, resize
@@ -271,7 +272,8 @@ class StyleTransfer:
             options = {"maxiter": last, "maxfun": 20 * last, "ftol": 0, "gtol": 0}
             how = {"method": "L-BFGS-B", "jac": True, "bounds": bounds, "callback": accepted, "options": options}
             try:
-                minimize(objective, self.pixels / scale, **how)
+                with threadpool_limits(1, "blas"):  # more would spin on after scipy's part, in TensorFlow's way
+                    minimize(objective, self.pixels / scale, **how)
             except WeightsChanged:
                 self.restarts.append(self.step)
                 continue

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from skimage import data
+from threadpoolctl import threadpool_info
 
 from labutils import features, pictures, style
 from labutils.datasets import styles
@@ -135,6 +136,16 @@ def test_every_lbfgs_iteration_lowers_the_loss(vgg, cat, tiles, start):
     assert shapes == {(step, (40, 56, 3), "uint8") for step in range(1, 7)}
     assert result.shape == cat.shape and result.dtype == np.uint8
     np.testing.assert_array_equal(result, transfer.image)
+
+
+def test_scipys_threads_do_not_spin_while_tensorflow_works(vgg, cat, tiles):
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    run, before, inside = style.StyleTransfer(cat, tiles, vgg, **SMALL), threads(), []
+    run.run(2, callback=lambda *_: inside.extend(threads()))
+    assert inside and set(inside) == {1}
+    assert threads() == before
 
 
 def test_adam_is_adam(vgg, cat, tiles):
