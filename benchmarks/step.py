@@ -176,21 +176,21 @@ def process(name, side, tiny):
 
 
 def measure(name, tiny):
-    """The result of a row: seconds a step of both sides, and the ratio with its extremes over the repetitions."""
+    """The result of a row: medians over the repetitions of both sides' seconds a step and of their ratio; its extremes."""
     row = ROWS[name]
     heavy = row.filters and row.size * row.filters > 128 * 32
     steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
     with process(name, "ours", tiny) as ours, process(name, "theirs", tiny) as theirs:
         ours(1), theirs(1)  # builds graphs
         times = np.array([[ours(steps), theirs(steps)] for _ in range(repeats)])
-    best, ratios, share = times.min(axis=0), times[:, 1] / times[:, 0], 1.0
+    middle, ratios, share = np.median(times, axis=0), times[:, 1] / times[:, 0], 1.0
     if row.against == "matmul":
         generator, _, discriminator, _ = row.build(SMALL if tiny else row.size)
         share = step_flops(generator, discriminator) / (2 * (SMALL if tiny else PRODUCT) ** 3)
     return {
-        "ours": best[0],
-        "theirs": best[1],
-        "ratio": best[1] / best[0] * share,
+        "ours": middle[0],
+        "theirs": middle[1],
+        "ratio": float(np.median(ratios)) * share,
         "least": float(ratios.min()) * share,
         "most": float(ratios.max()) * share,
         "repeats": repeats,
