@@ -1,6 +1,6 @@
 """Speed of style transfer, as ratios measured in one run: the course's engine against other ways.
 
-python benchmarks/style.py                # about 15 minutes on two idle cores
+python benchmarks/style.py                # about 10 minutes on two idle cores
 python benchmarks/style.py loop adam      # some rows; results are kept in benchmarks/results
 python benchmarks/style.py --write        # put the table of all kept rows into benchmarks/README.md
 python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, nothing kept: only to see that it works
@@ -8,6 +8,7 @@ python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, no
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 import tables
@@ -141,18 +142,19 @@ def against_adam(scale):
     return theirs[best], ours[best], f"best rate {rates[best]}; ratios by rate {', '.join(ratios)}"
 
 
-def against_straight(scale):
-    """Coarse to fine at 512 px, to the loss of 60 straight iterations."""
+def against_straight(scale, start="content"):
+    """Coarse to fine at 512 px, to the loss of 60 straight iterations; both from ``start``."""
     size, steps, vgg = int(512 * scale), max(8, int(60 * scale)), features.vgg()
     straight = transfer(size, vgg)
     straight.losses()
+    straight.begin(start)
     began = time.perf_counter()
     straight.run(steps)
     goal, straight_seconds = straight.losses()["total"], time.perf_counter() - began
     began, (photograph, (painting,)) = time.perf_counter(), straight.pictures
-    start = style.coarse_to_fine(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg)
+    half = style.coarse_to_fine(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg, start=start)
     coarse = time.perf_counter() - began
-    straight.begin(pictures.resize(start, (size, size)))
+    straight.begin(pictures.resize(half, (size, size)))
     (fine,) = until(straight, [goal], steps)
     return straight_seconds, coarse + fine
 
@@ -173,6 +175,7 @@ ROWS = {  # the function, what ours is measured against, and the ratio wanted
     "torch": (against_torch, "per iteration: the same losses in plain PyTorch, VGG19, 256 px", 1.0),
     "adam": (against_adam, "L-BFGS until the loss of 300 steps of Adam at the best of four rates, 128 px", 3.0),
     "coarse": (against_straight, "coarse to fine until the loss of 60 straight iterations, 512 px", 2.0),
+    "noise": (partial(against_straight, start="noise"), "the same, both from noise", 2.0),
     "class": (class_profile, "the class profile: 224 px, 60 iterations, against 90 s", 1.0),
 }
 
