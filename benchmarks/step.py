@@ -176,7 +176,7 @@ def process(name, side, tiny):
 
 
 def measure(name, tiny):
-    """The result of a row: the medians of both sides' seconds a step and of their ratio, and the extremes of the latter."""
+    """Of a row: the medians of both sides' seconds a step and of their ratio, and the extremes of the ratio."""
     row = ROWS[name]
     heavy = row.filters and row.size * row.filters > 128 * 32
     steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
