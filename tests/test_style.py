@@ -144,7 +144,7 @@ def test_scipys_threads_do_not_spin_while_tensorflow_works(vgg, cat, tiles):
 
     run, before, inside = style.StyleTransfer(cat, tiles, vgg, **SMALL), threads(), []
     run.run(2, callback=lambda *_: inside.extend(threads()))
-    assert inside and set(inside) == {1}
+    assert set(inside) == ({1} if before else set())  # none where the system has a library of its own
     assert threads() == before
 
 
