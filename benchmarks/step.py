@@ -59,7 +59,9 @@ ROWS = {
     "cores-unet-128": Row("cores", None, 128, 32),
     "cores-resnet-64": Row("cores", None, 64, 32, 6),
     "cores-resnet-128": Row("cores", None, 128, 32, 6),
+    "untuned-64": Row("combined, untuned", None, 64, 32),
     "composite-256": Row("composite", 1.5, 256, 64, 9),
+    "untuned-256": Row("composite, untuned", None, 256, 64, 9),
     "matmul": Row("matmul", 0.85, 256, 64, 9),
     "torch-64": Row("torch", 1.3, 64, 32, 6),
     "torch-128": Row("torch", 1.3, 128, 32, 6),
@@ -69,6 +71,8 @@ ROWS = {
 WORDS = {
     "combined": "combined model: `predict` ×2, `train_on_batch` ×5",
     "composite": "two composite models, as in the end-to-end tutorial",
+    "combined, untuned": "combined model, without tf.data's tuning",
+    "composite, untuned": "two composite models, without tf.data's tuning",
     "torch": "PyTorch, the paper's recipe written plainly",
     "cores": "the same step without `share_cores`",
     "matmul": "share of the float32 matrix-multiply rate",
@@ -114,7 +118,7 @@ def convolution_flops(model):
 
 
 def step_flops(generator, discriminator):
-    """Operations that one step of batch 1 cannot do without.
+    """Operations of one step of batch 1, every convolution computed plainly and nothing done twice.
 
     A pass costs 1, its gradient for the weights 1, and its gradient for the layer's input 1, which the first layer
     needs only where what came in was generated.
@@ -127,6 +131,15 @@ def step_flops(generator, discriminator):
     generators = 9 * sum(generator) - 2 * generator[0]
     discriminators = 2 * sum(discriminator) + 6 * sum(discriminator) - 2 * discriminator[0]
     return 2 * (generators + discriminators)
+
+
+def tune_nothing():
+    """Spare ``predict`` and ``train_on_batch`` the wait for tf.data's tuning thread, as ``CycleGAN.fit`` spares ours."""
+    import tensorflow as tf
+
+    options, iterate = tf.data.Options(), tf.data.Dataset.__iter__
+    options.autotune.enabled = False
+    tf.data.Dataset.__iter__ = lambda dataset: iterate(dataset.with_options(options))
 
 
 def multiply(side):
@@ -152,7 +165,10 @@ def work(row, side, size, product):
     elif row.against == "torch":
         run = repeated(textbook.torch_recipe(size, row.filters, row.blocks), pictures)
     else:
-        loop = {"combined": textbook.CombinedModel, "composite": textbook.TwoCompositeModels}[row.against]
+        against, _, untuned = row.against.partition(", ")
+        if untuned:
+            tune_nothing()
+        loop = {"combined": textbook.CombinedModel, "composite": textbook.TwoCompositeModels}[against]
         run = repeated(loop(row.build(size)).train_step, pictures)
     for steps in map(int, sys.stdin):
         began = time.perf_counter()

@@ -9,7 +9,7 @@ from functools import partial
 
 import tensorflow as tf
 
-from labutils.layers import AttentionBlend, Dropout, InstanceNormalization, ReflectionPadding2D, SizeMultiple
+from labutils.layers import AttentionBlend, Conv2D, Dropout, InstanceNormalization, ReflectionPadding2D, SizeMultiple
 from labutils.presets import PRESETS
 
 __all__ = [
@@ -45,7 +45,7 @@ def _conv(x, filters, kernel, stride=1, padding="zero", transpose=False, **kwarg
     """A convolution with the paper's N(0, 0.02) weights that keeps the size (or divides it by the stride)."""
     if padding == "reflect" and not transpose:
         x = ReflectionPadding2D(((kernel - 1) // 2, kernel // 2))(x)
-    layer = tf.keras.layers.Conv2DTranspose if transpose else tf.keras.layers.Conv2D
+    layer = tf.keras.layers.Conv2DTranspose if transpose else Conv2D
     return layer(
         filters,
         kernel,

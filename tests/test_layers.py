@@ -147,6 +147,76 @@ class TestAgainstAddons:
         assert addons.layers.InstanceNormalization in kinds and layers.InstanceNormalization not in kinds
 
 
+def operations(function, *shapes):
+    """What the graph of ``function`` and the functions it calls compute with."""
+    inputs = [tf.TensorSpec(shape) for shape in shapes]
+    graph = tf.function(function).get_concrete_function(*inputs).graph.as_graph_def()
+    return {node.op for part in (graph.node, *(f.node_def for f in graph.library.function)) for node in part}
+
+
+class TestConv2D:
+    @pytest.mark.parametrize("shape, padding", [((2, 8, 16, 256), "same"), ((1, 18, 6, 256), "valid")])
+    def test_a_wide_one_equals_the_convolution_and_its_gradients(self, shape, padding):
+        layer, x = layers.Conv2D(260, 3, padding=padding), tf.random.stateless_normal(shape, (1, 2))
+        layer.build(shape)
+        assert "Conv2D" not in operations(layer, shape)
+        values = x, tf.convert_to_tensor(layer.kernel)
+        upstream = tf.random.stateless_normal(layer(x).shape, (3, 4))
+
+        def plain(x, kernel):
+            return tf.nn.conv2d(x, kernel, 1, padding.upper())
+
+        def ours(x, kernel):
+            return layer.convolution_op(x, kernel)
+
+        answers = []
+        for function, kind in ((ours, tf.float32), (plain, tf.float64)):
+            x, kernel = (tf.cast(value, kind) for value in values)
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel])
+                y = function(x, kernel)
+                loss = tf.reduce_sum(y * tf.cast(upstream, kind))
+            answers.append([y, *tape.gradient(loss, [x, kernel])])
+        for got, expected in zip(*answers, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-4 * np.std(expected))
+
+    @pytest.mark.parametrize(
+        "shape, options",
+        [
+            ((1, 8, 8, 255), {}),
+            ((1, 8, 8, 256), {"filters": 255}),
+            ((1, 8, 8, 256), {"kernel_size": 4}),
+            ((1, 8, 8, 256), {"strides": 2}),
+            ((1, 8, 8, 256), {"dilation_rate": 2}),
+            ((1, 8, 8, 256), {"padding": "valid"}),
+            ((1, 10, 8, 256), {}),
+            ((1, None, 8, 256), {}),
+            ((None, 8, 8, 256), {}),
+        ],
+    )
+    def test_any_other_is_keras_own(self, shape, options):
+        options = {"filters": 256, "kernel_size": 3, "padding": "same", **options}
+        ours, theirs = layers.Conv2D(**options), tf.keras.layers.Conv2D(**options)
+        for layer in (ours, theirs):
+            layer.build(shape)
+        theirs.set_weights(ours.get_weights())
+        assert "Conv2D" in operations(ours, shape)
+        x = tf.random.stateless_normal([side or 8 for side in shape], (1, 2))
+        if None not in shape:
+            np.testing.assert_array_equal(ours(x), theirs(x))
+
+    def test_one_in_half_precision_is_keras_own(self):
+        layer = layers.Conv2D(256, 3, padding="same", dtype="mixed_float16")
+        layer.build((1, 8, 8, 256))
+        assert "Conv2D" in operations(layer, (1, 8, 8, 256))
+
+    def test_in_a_resnet_only_the_blocks_are_wide(self):
+        model = models.resnet_generator(16, filters=64, blocks=2)
+        convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+        fast = ["Conv2D" not in operations(layer, (1, *layer.input.shape[1:])) for layer in convolutions]
+        assert fast == [False, False, False, True, True, True, True, False]
+
+
 @pytest.mark.parametrize("padding", [1, 3, (1, 2), (0, 2)])
 def test_reflection_padding_equals_numpy(padding):
     x = pictures(2)
@@ -222,6 +292,7 @@ class TestDropout:
     "layer",
     [
         layers.InstanceNormalization(epsilon=1e-3, center=False),
+        layers.Conv2D(4, 3, strides=2),
         layers.ReflectionPadding2D((1, 2)),
         layers.SizeMultiple(4),
         layers.AttentionBlend(),

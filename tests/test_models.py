@@ -8,7 +8,7 @@ import tensorflow as tf
 from make_weights_fixture import COUNT, DATA, NETWORKS
 
 from labutils import models
-from labutils.layers import Dropout
+from labutils.layers import Conv2D, Dropout
 
 
 def conv(kernel, inputs, outputs):
@@ -237,7 +237,7 @@ def test_concatenating_blocks_grow_the_next_convolution():
     channels = {}
     for skip in ("add", "concatenate"):
         model = models.resnet_generator(16, filters=2, blocks=3, skip=skip)
-        convs = [layer for layer in model.layers if type(layer) is tf.keras.layers.Conv2D]
+        convs = [layer for layer in model.layers if isinstance(layer, Conv2D)]
         channels[skip] = [layer.kernel.shape[2] for layer in convs[3:9]]  # two a block
     assert channels == {"add": [8, 8, 8, 8, 8, 8], "concatenate": [8, 8, 16, 8, 24, 8]}
 
