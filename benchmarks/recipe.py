@@ -52,6 +52,7 @@ SEARCH = {  # the paper's pool, and what else differs from the class profile
     },
     "weights 1 / 3 / 1": {"discriminator_pace": 1.0, **weights(1, 3, 1)},
     "weights 1 / 2 / 0.5, pace 2": weights(1, 2, 0.5),
+    "no identity loss": weights(1, 5, 0),
     "pace 4, 3 × 3 convolutions": {"discriminator_pace": 4.0, **generator(kernel=3)},
     "field 22, 48 filters, 3 × 3 convolutions": {**discriminator(strides=(2, 2), filters=48), **generator(kernel=3)},
     "later decay": {"constant_steps": 2000},
