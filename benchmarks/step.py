@@ -134,7 +134,7 @@ def step_flops(generator, discriminator):
 
 
 def tune_nothing():
-    """Spare ``predict`` and ``train_on_batch`` the wait for tf.data's tuning thread, as ``CycleGAN.fit`` spares ours."""
+    """Spare ``predict`` and ``train_on_batch`` the wait for tf.data's tuning thread, as ``CycleGAN.fit`` does."""
     import tensorflow as tf
 
     options, iterate = tf.data.Options(), tf.data.Dataset.__iter__

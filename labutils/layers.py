@@ -85,18 +85,19 @@ class Conv2D(tf.keras.layers.Conv2D):
 
     Arguments, weights and numbers as in ``tf.keras.layers.Conv2D``, the numbers up to rounding: at worst some 7e-5 of
     their deviation, where Keras' own have 1e-5. It pays on a CPU for a kernel of 3 × 3 that steps by 1, from at least
-    256 channels to as many, in float32, if the batch is known and height and width of the result are multiples of 4.
-    GPUs' libraries do the like by themselves. Paper: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
-    Networks".
+    256 channels to as many, in float32, if the batch is known and height and width of the result are multiples of 4
+    up to 128. GPUs' libraries do the like by themselves. Paper: Lavin and Gray 2016, "Fast Algorithms for Convolutional
+    Neural Networks".
     """
 
     def convolution_op(self, inputs, kernel):
         border = 1 if self.padding == "same" else 0
         batch, *size, channels = inputs.shape
-        known = batch and all(size) and all((side + 2 * border - 2) % 4 == 0 for side in size)
+        result = [side + 2 * border - 2 for side in size if side]
+        fits = batch and len(result) == 2 and all(side % 4 == 0 and side <= 128 for side in result)
         wide = min(channels, self.filters) >= 256 and self.groups == 1
         plain = self.kernel_size == (3, 3) and self.strides == self.dilation_rate == (1, 1)
-        if known and wide and plain and inputs.dtype == tf.float32 and not tf.config.list_physical_devices("GPU"):
+        if fits and wide and plain and inputs.dtype == tf.float32 and not tf.config.list_physical_devices("GPU"):
             return _winograd(inputs, tf.convert_to_tensor(kernel), border)
         return super().convolution_op(inputs, kernel)
 
