@@ -122,8 +122,8 @@ MUTANTS = [
     (
         "metrics: the mask inverted",
         "labutils/metrics.py",
-        "[squared_error(pictures, truth, mask) for truth in truths]",
-        "[squared_error(pictures, truth, 1 - mask) for truth in truths]",
+        "squared_error(image, truth, mask).sum() / (3 * mask.sum())",
+        "squared_error(image, truth, 1 - mask).sum() / (3 * mask.sum())",
         "test_metrics.py",
         "04_translate",
     ),

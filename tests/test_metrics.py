@@ -102,6 +102,14 @@ def test_the_truth_scores_best(orchard_root):
     assert perfect["fruit_ssim"] == pytest.approx(1) and perfect["background_ssim"] == pytest.approx(1)
 
 
+def test_the_nearest_truth_is_found_inside_the_mask_picture_by_picture():
+    dark, light, mask = np.zeros((2, 2, 2, 3)), np.ones((2, 2, 2, 3)), np.zeros((2, 2, 2))
+    mask[:, 0, 0] = 1
+    fakes = np.stack([light[0], dark[0]])
+    fakes[0, 0, 0], fakes[1, 0, 0] = 0.1, 0.9  # the one pixel that counts is unlike all others
+    np.testing.assert_array_equal(metrics.nearest(fakes, [dark, light], mask), np.stack([dark[0], light[1]]))
+
+
 def test_any_one_variety_is_right_for_an_orange_and_a_mixture_is_not(orchard_root):
     scenes = scenes_of(orchard_root)
     mixed = np.stack(
