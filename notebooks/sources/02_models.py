@@ -207,7 +207,8 @@ for blocks in (6, 9):
 # %%
 for skip in ("add", "concatenate"):
     model = models.resnet_generator(lab.size, filters=filters, blocks=9, skip=skip)
-    into_blocks = [layer.kernel.shape[2] for layer in model.layers if type(layer) is tf.keras.layers.Conv2D][3:-1:2]
+    convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+    into_blocks = [layer.kernel.shape[2] for layer in convolutions[3:-1:2]]
     print(f"{skip}: {into_blocks} channels, {model.count_params():,} parameters")
     assert into_blocks == [4 * filters * (1 if skip == "add" else n) for n in range(1, 10)]
 
