@@ -126,6 +126,8 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
     find("//div[contains(@class, 'jp-Notebook')]//h1").click()
     run_cells(TO_PANEL)
     wait_until(lambda: "finished: step 12 of 12" in text(), 600)
+    run_cells(len(CELLS) - TO_PANEL)  # the rest of the lesson
+    wait_until(lambda: "3-mistakes: not yet" in text() and "Lesson 3: 0 of 6 done" in text(), 300)
     steps = find("//div[contains(@class, 'widget-text')][label[contains(., 'steps')]]//input")
     steps.send_keys(Keys.CONTROL, "a")
     steps.send_keys("100000", Keys.ENTER)
