@@ -88,7 +88,8 @@ def rendered():
     cards = [json.loads(card.read_text(encoding="utf-8")) for card in PRETRAINED.glob("*-ab.json")]
     wanted = {(lab.dataset, lab.size), *((card["data"], card["size"]) for card in cards)}
     places = [public.ensure(dataclasses.replace(lab, dataset=name, size=size)) for name, size in sorted(wanted)]
-    return f"profile {lab.name}: {', '.join(place.name for place in places)}"
+    places.append(public.validation(lab))  # None without a truth
+    return f"profile {lab.name}: {', '.join(place.name for place in places if place)}"
 
 
 def published(name):
