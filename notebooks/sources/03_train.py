@@ -66,7 +66,7 @@ plots.grid([[x[None] / 2 + 0.5 for x in four]], column_titles=names, alt="A red,
 # - **Adversarial loss.** Say `discriminator_b` scores four patches of `fake_b` 0.9, 0.2, 0.0 and 0.5. The generator
 #   wants ones. The least-squares form is the mean squared distance from what it wants.
 # - **Discriminator loss.** The discriminator wants zeros for the fake, and ones for a real picture of B, which it has
-#   scored 0.8, 1.0, 1.0 and 0.6. The two parts are halved, so that it learns at half the generators' pace.
+#   scored 0.8, 1.0, 1.0 and 0.6. Their mean counts: half of each part, as in the paper.
 # - **Cycle loss:** the mean absolute difference of `real_a` and its round trip, here over six numbers.
 # - **Identity loss:** the same of `real_a` and what the generator *to its own domain* made of it.
 
@@ -576,12 +576,14 @@ plots.grid(
 
 # %% [markdown]
 # Kernel 3 does not divide by stride 2: some pixels get one stamp, some two, some four. Kernel 4 starts even, though
-# training may unbalance it; repeating pixels and then convolving is even by construction, and is this course's default.
+# training may unbalance it; repeating pixels and then convolving is even by construction, and is what this course's
+# U-Nets do.
 #
 # ## On a GPU, with real photographs
 #
-# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs of real photographs. Start
-# JupyterLab with `LAB_PROFILE=full make lab`, and nothing else changes: it downloads apple2orange.
+# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs of real photographs. Once,
+# `make setup GPU=1` adds the GPU's libraries. Then start JupyterLab with `LAB_PROFILE=full make lab`, and nothing else
+# changes: it downloads apple2orange.
 #
 # What does a step cost? The cell counts multiplications, and the values a step must keep for the backward pass:
 
@@ -607,14 +609,14 @@ full = profile.load("full")
 operations = 2 * 3 * (6 * work_g + 6 * work_d)
 print(f"{operations / 1e12:.1f} million million operations a step, {full.steps} steps")
 print(f"{(6 * values_g + 2 * values_d) * 4 / 1e9:.1f} GB of layer outputs in float32, for one picture a step")
-for name, speed in {"two CPU cores": operations / 7.3, "3 TFLOP/s": 3e12, "10 TFLOP/s": 1e13}.items():
+for name, speed in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TFLOP/s": 1e13}.items():
     print(f"{name:>14}: {operations / speed:5.2f} s a step, {operations / speed * full.steps / 3600:4.0f} hours in all")
 
 # %% [markdown]
-# The 7.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count. The rates are what a card
+# The 4.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count. The rates are what a card
 # keeps up in practice, which is well below what its box says; measure yours with a hundred steps of `fit`. The memory
 # is a lower bound: weights and Adam's moments add some 0.4 GB, and the library's workspace comes on top. So one to two
-# days on a modest card, half a day on a good one, and two and a half weeks on two cores: not there.
+# days on a modest card, half a day on a good one, and ten days on two cores: not there.
 #
 # **Half precision** (`mixed_float16`) halves the memory of those outputs and is fast on GPUs from compute capability
 # 7.0. Convolutions then run in float16; what adds up many numbers must not: the normalisation's statistics, the
