@@ -154,7 +154,7 @@ class CycleGAN(tf.keras.Model):
         real_a, real_b = data
         weight = self.loss_weights
         with tf.GradientTape() as tape:
-            # Six translations in four calls: normalisation is per picture, so a batch of two changes no number.
+            # Six translations in four calls: instance normalisation is per picture, a batch of two changes no number.
             fake_b, same_b = self._both(self.generator_ab, real_a, real_b)
             fake_a, same_a = self._both(self.generator_ba, real_b, real_a)
             cycled_a = self.generator_ba(fake_b, training=True)

@@ -66,7 +66,7 @@ plots.grid([[x[None] / 2 + 0.5 for x in four]], column_titles=names, alt="A red,
 # - **Adversarial loss.** Say `discriminator_b` scores four patches of `fake_b` 0.9, 0.2, 0.0 and 0.5. The generator
 #   wants ones. The least-squares form is the mean squared distance from what it wants.
 # - **Discriminator loss.** The discriminator wants zeros for the fake, and ones for a real picture of B, which it has
-#   scored 0.8, 1.0, 1.0 and 0.6. Their mean counts: half of each part, as in the paper.
+#   scored 0.8, 1.0, 1.0 and 0.6. Its loss is the mean of these two parts.
 # - **Cycle loss:** the mean absolute difference of `real_a` and its round trip, here over six numbers.
 # - **Identity loss:** the same of `real_a` and what the generator *to its own domain* made of it.
 
