@@ -47,7 +47,7 @@ class Checkpoints:
             (aside / "history.npz").write_bytes(losses.getvalue())
             hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
             card = json.dumps({"step": step, "files": hashes, **self.identity}).encode()
-            (aside / "card").write_bytes(_sha256(card).encode() + b"\n" + card)
+            (aside / "card").write_bytes(sealed(card))
             shutil.rmtree(place, ignore_errors=True)  # a damaged one of the same step
             os.rename(aside, place)
         except (OSError, tf.errors.OpError) as error:
@@ -88,10 +88,7 @@ class Checkpoints:
         """The card of this step if each of its files is, byte for byte, what was written; otherwise ``None``."""
         folder = self._folder(step)
         try:
-            sha256, card = (folder / "card").read_bytes().split(b"\n", 1)
-            if _sha256(card).encode() != sha256:
-                return None
-            card = json.loads(card)
+            card = json.loads(unsealed((folder / "card").read_bytes()))
             whole = all(_sha256((folder / name).read_bytes()) == sha256 for name, sha256 in card["files"].items())
         except (OSError, ValueError):
             return None
@@ -110,6 +107,19 @@ class Checkpoints:
 
     def _folder(self, step):
         return self.place / f"step-{step:08d}"
+
+
+def sealed(data):
+    """The bytes ``data`` below a line with their SHA-256."""
+    return _sha256(data).encode() + b"\n" + data
+
+
+def unsealed(data):
+    """What ``sealed`` was given; ``ValueError`` if a byte of it has changed since."""
+    sha256, _, inside = data.partition(b"\n")
+    if _sha256(inside).encode() != sha256:
+        raise ValueError("its SHA-256 is another")
+    return inside
 
 
 def _sha256(data):

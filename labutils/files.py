@@ -6,6 +6,11 @@ import shutil
 import uuid
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 @contextlib.contextmanager
 def aside(path):
@@ -37,3 +42,21 @@ def write(path, data):
     """Write the bytes ``data`` aside and move them to ``path``."""
     with aside(path) as place:
         place.write_bytes(data)
+
+
+def lock(path, wait=True):
+    """Lock the file ``path``, which is made if need be, and return it open: closing it, or a process' end, unlocks it.
+
+    While it is locked by anybody else this waits, or raises ``BlockingIOError`` if ``wait`` is false. Where there are
+    no locks (Windows, some network drives) it returns at once.
+    """
+    file = open(path, "a")  # noqa: SIM115 (whoever asked closes it)
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.close()
+        raise
+    except OSError:  # a drive without locks
+        pass
+    return file

@@ -5,8 +5,11 @@ The layers keep their class names in both environments, so that weight files tra
 
 from functools import partial
 
+import keras
 import numpy as np
 import tensorflow as tf
+
+KERAS = int(keras.__version__.split(".")[0])  # 2 and 3 keep optimizers differently
 
 
 @tf.keras.utils.register_keras_serializable("labutils")

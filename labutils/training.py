@@ -7,13 +7,14 @@ import time
 from collections import deque
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from labutils import files, layers, samples, translate
-from labutils.checkpoints import CheckpointError, Checkpoints
+from labutils.checkpoints import CheckpointError, Checkpoints, sealed, unsealed
 from labutils.datasets import folder, pipeline
+
+NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
 
 
 class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
@@ -38,16 +39,19 @@ class Run:
     """One training of ``gan`` on the pictures in ``root``, in a thread of its own, with its state in ``directory``.
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
-    already holds a run, this one continues it: on a CPU bit for bit, even after a kill. Kept there, by step:
-    ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up to
-    ``kept_generators`` pairs, and those it was stopped with).
+    already holds a run, this one continues it: on a CPU, with as many threads, bit for bit, even after a kill.
+    Kept there, by step: ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up
+    to ``kept_generators`` pairs in the plan's steps, and those it was stopped with).
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
     "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
     without arguments, called after every step and every change of ``state``. Both run in the training thread; after a
     ``set`` while nothing trains, watchers run in the caller's.
 
-    Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to other networks.
+    ``jit_compile``: whether XLA compiles the step.
+
+    Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to another kind of
+    run, ``RuntimeError`` while another ``Run`` trains in ``directory``.
 
     Example::
 
@@ -57,7 +61,7 @@ class Run:
         run.wait()            # until it ends
     """
 
-    def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2):
+    def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2, jit_compile=False):
         self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
         self.directory = Path(directory)
         self.callbacks, self.watchers = list(callbacks), []
@@ -74,7 +78,7 @@ class Run:
         schedules = [
             LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
         ]
-        gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules))
+        gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules), jit_compile=jit_compile)
         self.history = {"step": []}
         self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"
@@ -88,7 +92,8 @@ class Run:
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
         self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity(), keep)
-        self._continue()
+        with self._alone():
+            self._continue()
 
     # What a user calls, from the main thread
 
@@ -115,15 +120,21 @@ class Run:
     def start(self, steps=None):
         """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
 
-        Raises ``RuntimeError`` if it is training already.
+        After a loss became NaN it goes on from the last good checkpoint, with the controls as they are now. Raises
+        ``RuntimeError`` if this run, or another in its folder, is training already.
         """
         if self.running:
             raise RuntimeError(f"This run is already training (step {self.step}): pause or stop it first.")
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be 1 or more, not {steps}.")
-        self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
-        if self.target > self.controls["total_steps"].numpy():
-            self.set("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._alone())
+            if isinstance(self._error, FloatingPointError):
+                self._go_back()
+            self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
+            if self.target > self.controls["total_steps"].numpy():
+                self.set("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+            self._held = held.pop_all()
         self._error, self.state = None, "building the graph"
         self._times.clear()
         self._stop.clear()
@@ -176,6 +187,10 @@ class Run:
     # What the training thread does
 
     def _work(self):
+        with self._held:
+            self._train()
+
+    def _train(self):
         self._tell()
         try:
             if self.step == 0 and not self._checkpoints.steps():
@@ -223,19 +238,16 @@ class Run:
         self._recorded = [event for event in self._recorded if event not in dropped]
         self.events = [event for event in self.events if event not in dropped]
         self.events += [(step, name, value) for name, value in pending.items()]
+        self._write_events()
+
+    def _write_events(self):
         lines = "".join(json.dumps(event) + "\n" for event in self.events)
         with self._writing():
-            files.write(self.directory / "events.jsonl", lines.encode())
+            files.write(self.directory / "events.log", sealed(lines.encode()))
 
     def _after_step(self, logs):
         step = self.step
-        broken = [name for name, value in logs.items() if not np.isfinite(value)]
-        if broken:
-            raise FloatingPointError(
-                f"The loss became NaN or infinite at step {step} ({', '.join(broken)}). The last good checkpoint is "
-                f"kept (step {max(self._checkpoints.steps(), default=0)}). Try a lower learning rate or smaller loss "
-                "weights."
-            )
+        self._refuse_broken("loss", [name for name, value in logs.items() if not np.isfinite(value)])
         self._times.append(time.perf_counter())
         for name, value in {"step": step, **logs}.items():
             self.history.setdefault(name, []).append(float(value))
@@ -250,13 +262,29 @@ class Run:
         self.gan.stop_training = self._stop.is_set()
 
     def _keep_sample(self):
+        self._refuse_broken_networks()
         pictures = self.sample()
         pictures |= samples.judge(self.gan, pictures)
         with self._writing():
             samples.keep(self.directory / "samples", self.step, pictures)
         self.samples = (self.step, pictures)
 
+    def _refuse_broken(self, what, broken):
+        if broken:
+            raise FloatingPointError(
+                f"The {what} became NaN or infinite at step {self.step} ({', '.join(broken)}). Choose a lower learning "
+                "rate or smaller loss weights, then start: it goes on from the last good checkpoint, of step "
+                f"{max(self._checkpoints.steps(), default=0)}."
+            )
+
+    def _refuse_broken_networks(self):
+        """A step's losses are of the weights before it: after it a picture tells whether they are worth keeping."""
+        a, b = (pictures[:1] for pictures in self._tests)
+        outputs = {name: getattr(self.gan, name)(real) for name, real in zip(NETWORKS, (a, b, a, b), strict=True)}
+        self._refuse_broken("output", [name for name in NETWORKS if not np.isfinite(outputs[name]).all()])
+
     def _save(self):
+        self._refuse_broken_networks()
         self._checkpoints.save(self.step, self.history)
         lab = self.profile
         every = -(-lab.steps // lab.kept_generators // lab.checkpoint_every) * lab.checkpoint_every
@@ -284,10 +312,7 @@ class Run:
     def _tracked(self):
         gan = self.gan
         return {
-            "generator_ab": gan.generator_ab,
-            "generator_ba": gan.generator_ba,
-            "discriminator_a": gan.discriminator_a,
-            "discriminator_b": gan.discriminator_b,
+            **{name: getattr(gan, name) for name in NETWORKS},
             "generator_optimizer": gan.generator_optimizer,
             "discriminator_optimizer": gan.discriminator_optimizer,
             "pool_a": gan.pool_a,
@@ -298,27 +323,51 @@ class Run:
 
     def _identity(self):
         """What a checkpoint must have been made with to be continued here."""
-        networks = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-        specs = {name: getattr(getattr(self.gan, name), "spec", None) for name in networks}
+        lab, specs = self.profile, {name: getattr(getattr(self.gan, name), "spec", None) for name in NETWORKS}
         return {
             "networks": specs,
             "data": self.root.name,
             "seed": self.seed,
-            "batch_size": self.profile.batch_size,
+            "batch_size": lab.batch_size,
             "pool_size": self.gan.pool_a.size,
-            "Keras": int(keras.__version__.split(".")[0]),  # 2 and 3 keep optimizers differently
+            "pool_seed": self.gan.pool_a.seed,
+            "constant_steps": lab.constant_steps,
+            "discriminator_pace": lab.discriminator_pace,
+            "Keras": layers.KERAS,
         }
+
+    def _alone(self):
+        """The folder's lock, for a ``with``."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            return files.lock(self.directory / ".lock", wait=False)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"Another Run, in this notebook or another program, trains in {self.directory}: stop it first, or "
+                "choose another directory."
+            ) from None
+
+    def _go_back(self):
+        """To the last good checkpoint; what was decided after it counts as decided now."""
+        now = {name: float(control.numpy()) for name, control in self.controls.items()} | self.pending
+        self._continue()
+        self._recorded, self.events = [], [event for event in self.events if event[0] < self.step]
+        self._write_events()
+        for name, value in now.items():
+            if np.isfinite(value) and value != self.controls[name].numpy():
+                self.set(name, value)
 
     def _continue(self):
         self.history = self._checkpoints.restore() or self.history
-        moves = self.directory / "events.jsonl"
+        moves = self.directory / "events.log"
         try:
-            lines = moves.read_text().splitlines() if moves.exists() else []
-            self.events = [(int(step), str(name), float(value)) for step, name, value in map(json.loads, lines)]
-        except (ValueError, TypeError) as error:
+            lines = unsealed(moves.read_bytes()).splitlines() if moves.exists() else []
+        except ValueError as error:
             raise CheckpointError(
-                f"{moves}, which keeps the changes of sliders, is damaged ({error}): mend or delete the broken line."
+                f"{moves}, which keeps the changes of sliders, is damaged ({error}). Without this file the run goes on "
+                "from its newest checkpoint, and changes made after that are forgotten: delete it if you agree."
             ) from None
+        self.events = [tuple(json.loads(line)) for line in lines]
         self._recorded = [event for event in self.events if event[0] >= self.step]
         self._apply_controls()
         self.target = max(self.step, int(self.controls["total_steps"].numpy()))

@@ -1,4 +1,8 @@
+import errno
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +35,35 @@ def test_a_folder_takes_the_place_of_a_folder_but_a_file_does_not(tmp_path):
     with pytest.raises(IsADirectoryError):
         files.write(tmp_path / "set", b"")
     assert os.listdir(tmp_path) == ["set"] and os.listdir(tmp_path / "set") == ["new.txt"]
+
+
+LOCKED = """
+import sys, time
+from labutils import files
+file = files.lock(sys.argv[1])
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_lock_keeps_others_out_until_it_is_closed_or_its_process_killed(tmp_path):
+    path = tmp_path / "lock"
+    with files.lock(path), pytest.raises(BlockingIOError):
+        files.lock(path, wait=False)
+    with subprocess.Popen([sys.executable, "-c", LOCKED, path], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(BlockingIOError):
+            files.lock(path, wait=False)
+        other.send_signal(signal.SIGKILL)
+    with files.lock(path, wait=False):
+        pass
+
+
+@pytest.mark.skipif(not files.fcntl, reason="there are no locks")
+def test_a_drive_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with files.lock(tmp_path / "lock"):
+        pass

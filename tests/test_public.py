@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import datasets
+from labutils import datasets, files
 from labutils.datasets import __main__ as shell
 from labutils.datasets import archive, folder, orchard, public
 from labutils.profile import PROFILES
@@ -214,7 +214,7 @@ public.download("pairs", sys.argv[1])
 
 
 def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(public, "fcntl", None)
+    monkeypatch.setattr(files, "fcntl", None)
     both = threading.Barrier(2)
 
     def together(handler):

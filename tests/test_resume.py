@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import checkpoints, cyclegan, layers, models, profile, training
+from labutils import checkpoints, cyclegan, layers, models, profile
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
 
@@ -35,12 +35,16 @@ PROFILE = dataclasses.replace(  # as small as networks can be: most of a killed 
 GENERATOR = {"kind": "unet_generator", "image_size": 16, "filters": 2}
 DISCRIMINATOR = {"kind": "patch_discriminator", "image_size": 16, "filters": 2, "strides": [2]}
 PLAIN = {"generator": {"levels": 1}}
-STEERED = {  # dropout, and sliders moved after these steps
-    "generator": {"levels": 2, "dropout": 0.5},
-    "moves": {1: ("cycle", 8.0), 4: ("identity", 2.0), 7: ("learning_rate", 1e-4), 10: ("cycle", 3.0)},
+JOBS = {
+    "plain": PLAIN,
+    "dropout": {"generator": {"levels": 2, "dropout": 0.5}, "shared": True},
+    "steered": {  # sliders moved after these steps, each between two checkpoints
+        **PLAIN,
+        "shared": True,
+        "moves": {1: ("cycle", 8.0), 4: ("identity", 2.0), 7: ("learning_rate", 1e-4), 10: ("cycle", 3.0)},
+    },
 }
 KILLS = range(1, PROFILE.steps)  # after every step but the last
-FEWER_KILLS = (2, 5, 8, 11)
 SAVES = 50
 FORK = multiprocessing.get_context("fork")
 
@@ -96,8 +100,10 @@ class Watch(tf.keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(root, folder, kill, number, generator, moves=()):
+def train(root, folder, kill, number, generator, moves=(), shared=False):
     """Start or continue the run in ``folder``; what is not restored differs from process to process."""
+    if shared:
+        cyclegan.share_cores()  # as the lesson does
     run = make_run(root, folder / "run", generator, seed=number)
     note(folder, start=run.step)
     run.callbacks.append(Watch(run, folder, kill, moves))
@@ -179,14 +185,18 @@ def in_a_child(expected, function, *arguments, **options):
 
 
 def main(root, folder):
-    beside = FORK.Process(target=chain, args=(root, folder / "killed", [*KILLS, None]), kwargs=PLAIN)
-    beside.start()
-    chain(root, folder / "unbroken", [None], **PLAIN)
-    chain(root, folder / "steered", [None], **STEERED)
-    chain(root, folder / "steered_killed", [*FEWER_KILLS, None], **STEERED)
+    beside = [
+        FORK.Process(target=chain, args=(root, folder / f"{name}_killed", [*KILLS, None]), kwargs=options)
+        for name, options in JOBS.items()
+    ]
+    for process in beside:
+        process.start()
+    for name, options in JOBS.items():
+        chain(root, folder / name, [None], **options)
     kill_while_saving(folder / "saves")
-    beside.join()
-    sys.exit(beside.exitcode)
+    for process in beside:
+        process.join()
+    sys.exit(any(process.exitcode for process in beside))
 
 
 if __name__ == "__main__":
@@ -209,16 +219,14 @@ def steps(lines):
     return [line for line in lines if "step" in line]
 
 
-@pytest.mark.parametrize(
-    "job, unbroken, kills", [("killed", "unbroken", [*KILLS]), ("steered_killed", "steered", FEWER_KILLS)]
-)
-def test_every_step_of_a_killed_run_is_the_unbroken_runs(notes, job, unbroken, kills):
-    reference = steps(notes[unbroken])
+@pytest.mark.parametrize("job", JOBS)
+def test_every_step_of_a_killed_run_is_the_unbroken_runs(notes, job):
+    reference = steps(notes[job])
     assert [line["step"] for line in reference] == list(range(1, 13))
-    starts = [line["start"] for line in notes[job] if "start" in line]
-    assert starts == [0] + [kill // 3 * 3 for kill in kills]  # from the newest checkpoint, never from nothing
-    done = steps(notes[job])
-    ends = [step for start, end in zip(starts, [*kills, 12], strict=True) for step in range(start + 1, end + 1)]
+    starts = [line["start"] for line in notes[f"{job}_killed"] if "start" in line]
+    assert starts == [0] + [kill // 3 * 3 for kill in KILLS]  # from the newest checkpoint, never from nothing
+    done = steps(notes[f"{job}_killed"])
+    ends = [step for start, end in zip(starts, [*KILLS, 12], strict=True) for step in range(start + 1, end + 1)]
     assert [line["step"] for line in done] == ends
     for line in done:
         assert line == reference[line["step"] - 1]
@@ -226,13 +234,12 @@ def test_every_step_of_a_killed_run_is_the_unbroken_runs(notes, job, unbroken, k
 
 def test_moves_after_the_last_checkpoint_were_replayed_not_made_again(notes):
     moved = [line["moved_after"] for line in notes["steered_killed"] if "moved_after" in line]
-    # those after steps 4, 7 and 10 came after checkpoints 3, 6 and 9, and the run was killed a step later
-    assert moved == [1, 4, 7, 10]
-    assert [line["start"] for line in notes["steered_killed"] if "start" in line] == [0, 0, 3, 6, 9]
+    # Each was made twice: a kill at the same step came before it acted. After that no process made it again.
+    assert moved == [1, 1, 4, 4, 7, 7, 10, 10]
 
 
 def test_dropout_was_on(notes, orchard_root):
-    run = make_run(orchard_root, notes["folder"] / "steered" / "run", STEERED["generator"])
+    run = make_run(orchard_root, notes["folder"] / "dropout" / "run", JOBS["dropout"]["generator"])
     calls = [layer.calls for layer in run.gan.generator_ab.layers if isinstance(layer, layers.Dropout)]
     assert [int(count) for count in calls] == [2 * 12]  # in a step: a fake with a twin, and a cycle
 
@@ -258,7 +265,7 @@ def test_fifty_kills_while_saving_leave_fifty_whole_states(notes):
 @pytest.fixture
 def finished(notes, tmp_path):
     """The folder of a run of 12 steps, with its checkpoints of steps 9 and 12."""
-    return shutil.copytree(notes["folder"] / "unbroken" / "run", tmp_path / "run")
+    return shutil.copytree(notes["folder"] / "plain" / "run", tmp_path / "run")
 
 
 @pytest.fixture
@@ -318,18 +325,43 @@ def test_a_run_with_no_whole_checkpoint_is_refused(finished, orchard_root):
         make_run(orchard_root, finished, **PLAIN)
 
 
-def test_another_run_in_the_directory_is_refused(finished, orchard_root, monkeypatch):
+def test_other_networks_in_the_directory_are_refused(finished, orchard_root):
     with pytest.raises(ValueError, match="other networks"):
-        make_run(orchard_root, finished, STEERED["generator"])
-    monkeypatch.setattr(sys.modules[__name__], "PROFILE", dataclasses.replace(PROFILE, pool_size=5))
-    with pytest.raises(ValueError, match="other pool_size: 4 instead of 5"):
-        make_run(orchard_root, finished, **PLAIN)
+        make_run(orchard_root, finished, JOBS["dropout"]["generator"])
 
 
-def test_a_run_of_another_keras_is_refused_before_it_is_read(finished, orchard_root, monkeypatch):
-    monkeypatch.setattr(training.keras, "__version__", "9.0")
-    with pytest.raises(ValueError, match=r"other Keras: \d instead of 9"):
-        make_run(orchard_root, finished, **PLAIN)
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("data", "pears"),
+        ("seed", 1),
+        ("batch_size", 2),
+        ("pool_size", 5),
+        ("pool_seed", 1),
+        ("constant_steps", 7),
+        ("discriminator_pace", 2.0),
+        ("Keras", 9),
+    ],
+)
+def test_another_kind_of_run_in_the_directory_is_refused(finished, orchard_root, monkeypatch, name, value):
+    """Whatever the same steps depend on, one thing at a time: all that ``_identity`` has is here."""
+    lab, seed, root = PROFILE, 0, orchard_root
+    tf.keras.utils.set_random_seed(0)
+    generator = {**GENERATOR, **PLAIN["generator"]}
+    networks = [models.build(spec) for spec in (generator, generator, DISCRIMINATOR, DISCRIMINATOR)]
+    pool = {"pool_size": PROFILE.pool_size, "seed": 0}
+    if name in ("pool_size", "pool_seed"):
+        pool[name.replace("pool_seed", "seed")] = value
+    elif name == "data":
+        root = shutil.copytree(orchard_root, finished.parent / value)
+    elif name == "seed":
+        seed = value
+    elif name == "Keras":
+        monkeypatch.setattr(layers, "KERAS", value)
+    else:
+        lab = dataclasses.replace(PROFILE, **{name: value})
+    with pytest.raises(ValueError, match=f"other {name}: .* instead of {value}"):
+        Run(cyclegan.CycleGAN(*networks, **pool), root, lab, finished, seed=seed)
 
 
 def test_a_state_of_other_shapes_is_refused_even_if_its_card_does_not_tell(two):
@@ -338,11 +370,19 @@ def test_a_state_of_other_shapes_is_refused_even_if_its_card_does_not_tell(two):
         place.restore()
 
 
-@pytest.mark.parametrize("line", ['[4, "cycle"', "[4]"])
-def test_a_broken_record_of_the_sliders_is_said(finished, orchard_root, line):
-    (finished / "events.jsonl").write_text(line + "\n")
-    with pytest.raises(CheckpointError, match="events.jsonl.*damaged"):
-        make_run(orchard_root, finished, **PLAIN)
+@pytest.mark.parametrize("how", ["emptied", "truncated", "flipped"])
+def test_a_damaged_record_of_the_sliders_is_said(notes, orchard_root, tmp_path, how):
+    run = make_run(orchard_root, shutil.copytree(notes["folder"] / "steered" / "run", tmp_path / "run"), **PLAIN)
+    log = run.directory / "events.log"
+    whole, events = log.read_bytes(), list(run.events)
+    assert [name for _, name, _ in events] == ["cycle", "identity", "learning_rate", "cycle"]
+    for harm in DAMAGES[how](whole):
+        log.write_bytes(harm)
+        with pytest.raises(CheckpointError, match="events.log.*damaged.*delete it if you agree"):
+            run._continue()
+    log.write_bytes(whole)
+    run._continue()
+    assert run.events == events
 
 
 def test_more_checkpoints_by_choice(tmp_path):
@@ -401,7 +441,7 @@ def test_a_damaged_run_on_a_full_disk_still_comes_to_the_same_end(finished, note
         run.wait(120)
     run.start()  # there is room again
     run.wait(120)
-    expected = steps(notes["unbroken"])[-1]
+    expected = steps(notes["plain"])[-1]
     assert {"step": 12, **fingerprint(run)} == expected
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # the damaged checkpoint has been replaced

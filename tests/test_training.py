@@ -1,6 +1,7 @@
 """The background run: it returns at once, obeys, and keeps what it should; test_resume.py kills it."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import threading
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from labutils import cyclegan, models
 from labutils.training import LinearDecay, Run
 
 
@@ -60,6 +62,22 @@ def test_a_second_start_is_refused_in_words(make_gan, orchard_root, tiny, tmp_pa
         run.start()
     run.stop()
     run.wait(120)
+
+
+def test_another_run_in_the_folder_is_refused_until_the_first_has_ended(make_gan, orchard_root, tiny, tmp_path):
+    other = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # built before: it is refused when it starts
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start(3)
+    with pytest.raises(RuntimeError, match="Another Run, .* trains in .*run: stop it first"):
+        other.start()
+    with pytest.raises(RuntimeError, match="Another Run"):
+        Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    assert not other.running and other.state == "ready"
+    run.wait(120)
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # an idle run holds nothing
+    again.start(1)
+    again.wait(120)
+    assert again.step == 4
 
 
 def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, tiny, tmp_path):
@@ -117,7 +135,48 @@ def test_nan_stops_the_run_keeps_the_last_good_checkpoint_and_says_what_to_try(m
     with pytest.raises(FloatingPointError, match="step 5.*learning rate"):
         run.wait(120)
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    assert again.step == 3 and np.isfinite(np.concatenate([w.ravel() for w in state(again)])).all()
+    assert again.step == 3 and finite(again)
+
+
+@pytest.mark.parametrize("step", [4, 5, 11])  # what it breaks is a loss, a state to be kept, the last state
+def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_as_they_are(
+    make_gan, orchard_root, tiny, tmp_path, step
+):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    moves = At(step_1=lambda: run.set("cycle", 4), **{f"step_{step}": lambda: run.set("learning_rate", 1e30)})
+    run.callbacks.append(moves)
+    run.start()
+    with pytest.raises(FloatingPointError, match=f"start: it goes on .* of step {step // 3 * 3}"):
+        run.wait(120)
+    assert not all(np.abs(weights).max() < 1e20 for weights in run.gan.generator_ab.get_weights())
+    assert max(int(path.name[5:]) for path in (run.directory / "checkpoints").glob("step-*")) == step // 3 * 3
+    run.set("learning_rate", 2**-13)
+    run.start()
+    run.wait(120)
+    assert run.history["step"] == [*range(1, 13)] and run.state == "finished" and finite(run)
+    assert run.events == [(1, "cycle", 4.0), (step // 3 * 3, "learning_rate", 2**-13)]
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    assert again.events == run.events and again.step == 12
+
+
+def finite(run):
+    return bool(np.isfinite(np.concatenate([values.ravel() for values in state(run)])).all())
+
+
+def test_xla_trains_the_same(make_gan, orchard_root, tiny, tmp_path):
+    generator = {"kind": "resnet_generator", "filters": 4, "blocks": 1, "image_size": tiny.size}  # TensorFlow 2.15, too
+    losses = []
+    for jit_compile in (False, True):
+        tf.keras.utils.set_random_seed(0)
+        gan = make_gan()
+        networks = [*(models.build(generator) for _ in "ab"), gan.discriminator_a, gan.discriminator_b]
+        gan = cyclegan.CycleGAN(*networks, pool_size=tiny.pool_size)
+        run = Run(gan, orchard_root, tiny, tmp_path / str(jit_compile), jit_compile=jit_compile)
+        run.start(3)
+        run.wait(300)
+        assert gan.jit_compile is jit_compile
+        losses.append(run.history["generators"])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_a_control_acts_on_the_next_step_and_is_recorded(make_gan, orchard_root, tiny, tmp_path):
@@ -211,12 +270,13 @@ def test_a_missing_dataset_is_said_before_anything_starts(make_gan, orchard_root
     assert not (tmp_path / "run").exists()
 
 
-def test_events_are_lines_of_json(make_gan, orchard_root, tiny, tmp_path):
+def test_events_are_lines_of_json_below_their_hash(make_gan, orchard_root, tiny, tmp_path):
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     run.start(1)
     run.wait(120)
     run.set("identity", 3)
-    lines = (run.directory / "events.jsonl").read_text().splitlines()
+    sha256, *lines = (run.directory / "events.log").read_text().splitlines(keepends=True)
+    assert sha256 == hashlib.sha256("".join(lines).encode()).hexdigest() + "\n"
     assert [json.loads(line) for line in lines] == [[1, "identity", 3.0]]
     assert float(Run(make_gan(), orchard_root, tiny, run.directory).controls["identity"]) == 3
 

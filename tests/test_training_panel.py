@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import metrics, samples
+from labutils import checkpoints, metrics, samples
 from labutils.dashboard import TrainingPanel, drawing
 from labutils.dashboard import training as dashboard
 from labutils.training import Run
@@ -306,7 +306,8 @@ def test_the_sliders_follow_a_change_made_by_code_and_take_no_part_in_it(panel):
 def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_root, tiny, tmp_path):
     moves = [(1, "cycle", 4.0), (2, "cycle", 6.0)]
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "events.jsonl").write_text("".join(json.dumps(move) + "\n" for move in moves))
+    lines = "".join(json.dumps(move) + "\n" for move in moves)
+    (tmp_path / "run" / "events.log").write_bytes(checkpoints.sealed(lines.encode()))
     panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
     panel.start.click()
     panel.run.wait(600)

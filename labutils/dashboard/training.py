@@ -8,6 +8,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from labutils import datasets, files, metrics, samples
+from labutils.checkpoints import CheckpointError
 from labutils.dashboard import drawing, parts
 
 SLIDERS = {  # control: (description with its unit, the unit, highest value and step in units)
@@ -107,7 +108,7 @@ class TrainingPanel(widgets.VBox):
             return
         try:
             run.start(steps)
-        except RuntimeError as error:
+        except (RuntimeError, CheckpointError) as error:
             self.status.value = html.escape(str(error))
 
     def _more(self, _):

@@ -1,6 +1,5 @@
 """The published datasets of the CycleGAN paper, and ``ensure``, which finds or makes a profile's data."""
 
-import contextlib
 import difflib
 import os
 import shutil
@@ -11,15 +10,10 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from labutils import datasets
+from labutils import datasets, files
+from labutils.datasets import folder
 from labutils.datasets.archive import unpack
-from labutils.datasets.folder import FOLDERS, files
 from labutils.profile import home
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may then download twice, but one whole copy still remains
-    fcntl = None
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
@@ -140,7 +134,7 @@ def download(name, root="data", mirrors=()):
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     place, aside = root / name, root / f".{name}-{uuid.uuid4().hex[:8]}"
-    with _lock(root / f".{name}.lock"):
+    with files.lock(root / f".{name}.lock"):  # without locks two download twice, and one whole copy remains
         if place.exists():
             return _whole(place)
         aside.mkdir()
@@ -156,8 +150,8 @@ def download(name, root="data", mirrors=()):
 
 
 def _whole(place):
-    for folder in FOLDERS:
-        files(place, folder)  # raises ValueError, saying what is missing
+    for name in folder.FOLDERS:
+        folder.files(place, name)  # raises ValueError, saying what is missing
     return place
 
 
@@ -167,15 +161,6 @@ def _move(inside, place):
     except OSError:
         if not place.is_dir():  # otherwise another process was first
             raise
-
-
-@contextlib.contextmanager
-def _lock(path):
-    """One process at a time; the lock of a process that died is free."""
-    with open(path, "a") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(name, folder, root, mirrors):
