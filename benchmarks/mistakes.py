@@ -48,10 +48,8 @@ def broken(mistake, lab, root, seed):
     }
     wrong = dataclasses.replace(plain, **changes[mistake])
     tf.keras.utils.set_random_seed(seed)
-    specs = [wrong.generator] * 2 + [wrong.discriminator] * 2
-    networks = [models.build({**spec, "image_size": wrong.size}) for spec in specs]
     weights = cyclegan.LossWeights(**wrong.loss_weights)
-    gan = cyclegan.CycleGAN(*networks, loss_weights=weights, pool_size=wrong.pool_size)
+    gan = cyclegan.CycleGAN(*models.networks(wrong), loss_weights=weights, pool_size=wrong.pool_size)
     directory = profile.home("runs", f"{mistake or 'healthy'}-sheet".replace(" ", "-"))
     return training.Run(gan, root, wrong, directory, seed=seed)
 

@@ -62,8 +62,8 @@ def train(name, seed):
     generator, phases = RECIPES[name]
     run, minutes = None, 0.0
     for number, changes in enumerate(phases, 1):
-        lab = dataclasses.replace(CLASS, **changes, sample_every=500, checkpoint_every=50)
-        run = phase(lab, generator, profile.home("runs", f"{name}-seed{seed}-phase{number}"), seed, run)
+        lab = dataclasses.replace(CLASS, **changes, generator=generator, sample_every=500, checkpoint_every=50)
+        run = phase(lab, profile.home("runs", f"{name}-seed{seed}-phase{number}"), seed, run)
         minutes += minutes_of(run)
     metrics.choose(run.directory / "generators", public.validation(lab))
     for direction in ("ab", "ba"):
@@ -87,12 +87,11 @@ def train(name, seed):
         )
 
 
-def phase(lab, generator, directory, seed, before):
+def phase(lab, directory, seed, before):
     """Train one phase to its end, from the networks of the phase ``before``, if there was one."""
     tf.keras.utils.set_random_seed(seed)
     root = public.ensure(lab)
-    specs = [generator] * 2 + [lab.discriminator] * 2
-    networks = [models.build({**spec, "image_size": lab.size}) for spec in specs]
+    networks = models.networks(lab)
     if before:
         gan = before.gan
         earlier = (gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b)

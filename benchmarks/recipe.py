@@ -72,9 +72,8 @@ def measure(name, seed):
     lab = dataclasses.replace(CLASS, sample_every=CLASS.steps, **RECIPES[name])
     root = public.ensure(lab)
     tf.keras.utils.set_random_seed(seed)
-    specs = [lab.generator] * 2 + [lab.discriminator] * 2
     gan = cyclegan.CycleGAN(
-        *(models.build({**spec, "image_size": lab.size}) for spec in specs),
+        *models.networks(lab),
         loss_weights=cyclegan.LossWeights(**lab.loss_weights),
         pool_size=lab.pool_size,
     )

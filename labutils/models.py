@@ -10,17 +10,6 @@ from functools import partial
 import tensorflow as tf
 
 from labutils.layers import AttentionBlend, Conv2D, Dropout, InstanceNormalization, ReflectionPadding2D, SizeMultiple
-from labutils.presets import PRESETS
-
-__all__ = [
-    "PRESETS",
-    "build",
-    "patch_discriminator",
-    "receptive_field",
-    "resnet_generator",
-    "seen_by",
-    "unet_generator",
-]
 
 NORMALIZATIONS = {
     "instance": InstanceNormalization,
@@ -217,6 +206,12 @@ def patch_discriminator(
 
 
 BUILDERS = {f.__name__: f for f in (unet_generator, resnet_generator, patch_discriminator)}
+
+
+def networks(lab):
+    """The profile ``lab``'s four networks with fresh weights: generators A→B and B→A, discriminators of A and of B."""
+    specs = [lab.generator] * 2 + [lab.discriminator] * 2
+    return [build({**spec, "image_size": lab.size}) for spec in specs]
 
 
 def build(spec):

@@ -43,10 +43,6 @@ def make_gan(tiny):
 
     def make(seed=0, **kwargs):
         tf.keras.utils.set_random_seed(seed)
-        networks = [
-            models.build({**spec, "image_size": tiny.size})
-            for spec in (tiny.generator, tiny.generator, tiny.discriminator, tiny.discriminator)
-        ]
-        return cyclegan.CycleGAN(*networks, **{"pool_size": tiny.pool_size, **kwargs})
+        return cyclegan.CycleGAN(*models.networks(tiny), **{"pool_size": tiny.pool_size, **kwargs})
 
     return make

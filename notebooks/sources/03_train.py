@@ -106,7 +106,8 @@ np.testing.assert_allclose([absolute_loss(real_a, same_a), losses.identity(real_
 #
 # A loss is best understood by the cheat that it catches. Four scenes of the orchard, whose true translation we can
 # render, and a stand-in for a trained `discriminator_b`: it knows the four true oranges by heart and looks only at
-# the fruit. Walls come in all colours in both domains, so a discriminator cannot object to one.
+# the fruit. Walls come in all colours in both domains, so a discriminator cannot object to one. Then four pairs of
+# generators, three of them cheats, given by what they make: `fake_b`, `cycled_a` and `same_a`.
 
 # %%
 scenes = [orchard.render_pair(seed, 64) for seed in range(4)]
@@ -120,10 +121,6 @@ def scores_of(picture):
     return np.exp(-5 * distances.min())
 
 
-# %% [markdown]
-# Four pairs of generators, three of them cheats, given by what they make: `fake_b`, `cycled_a` and `same_a`.
-
-# %%
 favourite, its_apple = np.repeat(oranges[:1], 4, axis=0), np.repeat(apples[:1], 4, axis=0)
 negative_b, negative_a = np.where(fruit > 0, oranges, -oranges), np.where(fruit > 0, apples, -apples)
 pairs = {
@@ -172,16 +169,9 @@ plots.grid(
 # lesson 2's: a fourth output, a mask that says *where* to change the picture. Everywhere else the picture passes
 # through.
 
-
 # %%
-def networks(settings=lab):
-    generator = {**settings.generator, "image_size": settings.size}
-    discriminator = {**settings.discriminator, "image_size": settings.size}
-    return [models.build(spec) for spec in (generator, generator, discriminator, discriminator)]
-
-
 tf.keras.utils.set_random_seed(0)
-generator_ab, generator_ba, discriminator_a, discriminator_b = networks()
+generator_ab, generator_ba, discriminator_a, discriminator_b = models.networks(lab)
 (batch,) = pipeline.unpaired(root, lab.size).take(1)
 
 # %% [markdown]
@@ -210,16 +200,48 @@ def discriminators_loss(real_a, real_b):
 
 # %% [markdown]
 # A step lowers the first with respect to the generators' weights, and the second with respect to the
-# discriminators'. That is all there is. `CycleGAN.train_step` does it in one compiled function, with four
-# generator calls instead of six. It must find the same losses as the cells above.
+# discriminators'. Both look at the same fakes: nothing moves before both gradients are known. Here with plain gradient
+# descent; Adam would only change how far each weight goes.
+
 
 # %%
-by_cells = float(generators_loss(*batch)), float(discriminators_loss(*batch))
-gan = cyclegan.CycleGAN(generator_ab, generator_ba, discriminator_a, discriminator_b, pool_size=0)
-gan.compile(tf.keras.optimizers.SGD(0.0), tf.keras.optimizers.SGD(0.0))  # a rate of 0, to compare before anything moves
+def one_step(real_a, real_b, rate=1e-3):
+    players = [
+        (generators_loss, generator_ab.trainable_variables + generator_ba.trainable_variables),
+        (discriminators_loss, discriminator_a.trainable_variables + discriminator_b.trainable_variables),
+    ]
+    gradients = []
+    for loss, variables in players:
+        with tf.GradientTape() as tape:
+            value = loss(real_a, real_b)
+        gradients.append(tape.gradient(value, variables))
+    for (_, variables), downhill in zip(players, gradients, strict=True):
+        for variable, gradient in zip(variables, downhill, strict=True):
+            variable.assign_sub(rate * gradient)
+
+
+# %% [markdown]
+# That is all there is. `CycleGAN.train_step` does it in one compiled function, with four generator calls instead of
+# six and the fakes made once. From copies of the same networks it must take every weight to the same place.
+
+# %%
+networks, copies = (generator_ab, generator_ba, discriminator_a, discriminator_b), models.networks(lab)
+for network, copy in zip(networks, copies, strict=True):
+    copy.set_weights(network.get_weights())
+gan = cyclegan.CycleGAN(*copies, pool_size=0)
+gan.compile(tf.keras.optimizers.SGD(1e-3), tf.keras.optimizers.SGD(1e-3))
 logs = gan.train_step(batch)
+by_cells = float(generators_loss(*batch)), float(discriminators_loss(*batch))
 by_model = float(logs["generators"]), float(logs["discriminator_a"] + logs["discriminator_b"])
 np.testing.assert_allclose(by_cells, by_model, atol=1e-4)
+
+one_step(*batch)
+ours = [variable for network in networks for variable in network.trainable_variables]
+for by_step, by_train_step in zip(ours, gan.generator_variables + gan.discriminator_variables, strict=True):
+    np.testing.assert_allclose(by_step, by_train_step, atol=1e-6)
+after = float(generators_loss(*batch)), float(discriminators_loss(*batch))
+print(f"generators {by_cells[0]:.4f}, discriminators {by_cells[1]:.4f} before the step;")
+print(f"generators {after[0]:.4f}, discriminators {after[1]:.4f} after it")
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### The textbook recipe, and its trap (optional: unfold with the arrow on the left)
@@ -249,10 +271,10 @@ def composite(*networks):
 
 real_a, real_b = batch
 ones = tf.ones((1, *discriminator_a.output_shape[1:]))
-textbook = composite(generator_ab, generator_ba, discriminator_a, discriminator_b)
+textbook = composite(*networks)
 by_textbook = textbook.train_on_batch([real_a, real_b], [ones, ones, real_a, real_b, real_a, real_b])[0]
-np.testing.assert_allclose(by_textbook, by_model[0], rtol=1e-5)
-print(f"textbook {by_textbook:.4f}, one step {by_model[0]:.4f}: the same loss")
+np.testing.assert_allclose(by_textbook, after[0], rtol=1e-5)
+print(f"textbook {by_textbook:.4f}, by our cells {after[0]:.4f}: the same loss")
 
 # %% [markdown]
 # The same number, but each batch makes the fakes twice, crosses five times between Python and TensorFlow, and depends
@@ -339,7 +361,7 @@ plots.curves(curve, ylabel="learning rate", alt="Level for the first half, then 
 # %%
 weights = cyclegan.LossWeights(**lab.loss_weights)
 tf.keras.utils.set_random_seed(1)
-gan = cyclegan.CycleGAN(*networks(), loss_weights=weights, pool_size=lab.pool_size)
+gan = cyclegan.CycleGAN(*models.networks(lab), loss_weights=weights, pool_size=lab.pool_size)
 run = training.Run(gan, root, lab, profile.home("runs", f"lesson3-{lab.name}"), seed=1)
 run.start()  # what the button Start does; it returns at once
 TrainingPanel(run)
@@ -437,7 +459,7 @@ if reports and lab.name == "class" and not run.events and run.step == lab.steps:
 
 # %%
 tf.keras.utils.set_random_seed(2)  # other first weights: all that counts comes from the folder
-twin = cyclegan.CycleGAN(*networks(), pool_size=lab.pool_size)
+twin = cyclegan.CycleGAN(*models.networks(lab), pool_size=lab.pool_size)
 again = training.Run(twin, root, lab, run.directory, seed=1)
 for ours, theirs in zip(again.gan.generator_variables, run.gan.generator_variables, strict=True):
     np.testing.assert_array_equal(ours, theirs)
@@ -516,7 +538,7 @@ def broken(mistake):
     wrong = dataclasses.replace(plain, **mistakes[mistake])
     weights = cyclegan.LossWeights(**wrong.loss_weights)
     tf.keras.utils.set_random_seed(0)
-    gan = cyclegan.CycleGAN(*networks(wrong), loss_weights=weights, pool_size=wrong.pool_size)
+    gan = cyclegan.CycleGAN(*models.networks(wrong), loss_weights=weights, pool_size=wrong.pool_size)
     return training.Run(gan, root, wrong, profile.home("runs", f"{mistake}-{lab.name}".replace(" ", "-")), seed=0)
 
 
@@ -539,8 +561,9 @@ if which in mistakes:
 # - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a heat map that is dark everywhere: the
 #   discriminators have won, and what they teach is of little use. A smaller discriminator (fewer filters, a smaller
 #   field), a lower rate for it, or the pool back.
-# - **NaN.** The run stops and says at which step. Which loss rose first? Continue from the kept checkpoint with a lower
-#   learning rate or smaller weights. On a GPU with `mixed_float16`: see whether losses and normalisation are float32.
+# - **NaN.** The run stops and says at which step. Which loss rose first? Lower the learning rate or that loss's weight,
+#   then press Start: the run goes back to its last good checkpoint, and on from there. On a GPU with `mixed_float16`:
+#   see whether losses and normalisation are float32.
 # - **Inverted colours**: right shapes, negative colours, and a perfect way back. The cycle loss is fine, the identity
 #   loss large. More identity weight from the first step on, or another seed.
 # - **Checkerboards**, a fine regular grid on the fruit. It comes from the generator's upsampling: take
@@ -627,10 +650,11 @@ for name, speed in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TF
 # %%
 tf.keras.mixed_precision.set_global_policy("mixed_float16")
 try:
-    tf.keras.utils.set_random_seed(0)
-    half_ab, half_ba, half_a, half_b = networks()
+    half_ab, half_ba, half_a, half_b = models.networks(lab)
 finally:
     tf.keras.mixed_precision.set_global_policy("float32")
+half_ab.set_weights(generator_ab.get_weights())
+half_b.set_weights(discriminator_b.get_weights())
 first = next(layer for layer in half_ab.layers if isinstance(layer, tf.keras.layers.Conv2D))
 by_half = losses.adversarial(half_b(half_ab(batch[0])), real=True)
 by_single = losses.adversarial(discriminator_b(generator_ab(batch[0])), real=True)
@@ -641,11 +665,11 @@ compiled = tf.function(generator_ab, jit_compile=True)
 np.testing.assert_allclose(compiled(batch[0]), generator_ab(batch[0]), atol=1e-3)
 
 # %% [markdown]
-# The same seed, the same loss to a few thousandths. On a processor half precision is no gain, it is slower.
+# The same weights, the same loss to a few thousandths. On a processor half precision is no gain, it is slower.
 #
-# **XLA** compiles a whole function into a few kernels; translating takes it as it is, as the last two lines of the cell
-# show. The training step does not with `upsampling="nearest"`: for that layer's gradient TensorFlow has no XLA kernel,
-# and says so.
+# **XLA** compiles a whole function into a few kernels. Translating takes it as it is, as the last two lines of the cell
+# show; for the training step say `Run(..., jit_compile=True)`. One gap: TensorFlow 2.15 has no XLA kernel for the
+# gradient of repeated pixels, which the U-Nets use, and says so. The ResNets of the profile `full` have none.
 #
 # ## Summary
 #
