@@ -139,7 +139,13 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
     assert int(moved.group(1)) > 12 and float(moved.group(2)) < 10
     handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # one notch by keyboard
     wait_until(lambda: "learning_rate = 0.00021" in text() and "learning_rate 0.00021" in text(), 300)
-    wait_until(lambda: "cycle" in find("//img[contains(@alt, 'Marks')]").get_attribute("alt"), 300)
+    changes = re.findall(r"step (\d+): (cycle|learning_rate) = ([\d.]+)", text())  # a drag is many: its end is marked
+    step_of_last, _, value = [change for change in changes if change[1] == "cycle"][-1]
+    mark = rf"cycle {float(value):.3g}(, [^;]*)? at step (\d+)"
+    marked = wait_until(
+        lambda: re.search(mark, find("//img[contains(@alt, 'Marks')]").get_attribute("alt")), 300
+    )  # moves near each other share one, and stand at the first
+    assert int(moved.group(1)) <= int(marked.group(2)) <= int(step_of_last)
     assert re.search(r"Measured at step \d+ on \d+ held-out pairs", text()) and "dark = called fake" in text()
 
     run_new_cell("print('a cell at step', 'some' if run.step else 'zero', run.state)")

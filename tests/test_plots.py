@@ -45,3 +45,12 @@ def test_a_white_picture_has_a_frame_and_an_empty_place_has_none():
 def test_a_grey_picture_keeps_its_brightness():
     pixels = drawn(plots.grid([[np.full((4, 4), 0.5)]], alt=ALT))
     assert abs(int(pixels[len(pixels) // 2, pixels.shape[1] // 2, 0]) - 128) <= 1
+
+
+def test_every_curve_is_named_in_the_legend_beside_its_own_kind_of_line():
+    steps = range(5)
+    (axis,) = plots.curves({"cycle": (steps, steps), "identity": (steps, steps)}, alt=ALT).axes
+    legend = axis.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["cycle", "identity"]
+    drawn, shown = ([line.get_linestyle() for line in lines] for lines in (axis.get_lines(), legend.get_lines()))
+    assert drawn == shown and len(set(drawn)) == 2

@@ -40,6 +40,22 @@ def test_start_trains_and_shows_it(panel):
     assert "cycle 0." in panel.losses.value and "Step 12" in panel.caption.value
 
 
+def test_progress_pace_and_time_left_are_said(panel):
+    said = []
+
+    def look():
+        if panel.run.step == 8 and panel.run.state == "training":
+            panel._show_state()
+            said.append((panel.progress.value, panel.progress.max, panel.status.value))
+
+    panel.run.watchers.append(look)
+    panel.start.click()
+    panel.run.wait(600)
+    done, of, words = said[0]
+    pace, left = re.fullmatch(r"training: step 8 of 12 · ([\d.]+) steps a second · (\d+) s left", words).groups()
+    assert (done, of) == (8, 12) and float(left) == pytest.approx(4 / float(pace), abs=1)
+
+
 def test_a_slider_moved_during_training_changes_the_loss_at_the_next_step(panel):
     run = panel.run
     run.watchers.append(lambda: run.step == 4 and run.state == "training" and run.pause())

@@ -108,8 +108,8 @@ def mistakes(answers):
     why = {
         "batch norm": "Its walls keep their own colours, as in no other sheet. Which layer takes its own contrast "
         "from every picture, and which does not?",
-        "no cycle loss": "Compare cycled_a with real_a: walls and apples come back in other colours, and the curve "
-        "that measures it stays highest of all sheets. Which loss would have objected?",
+        "no cycle loss": "In the healthy sheet the curves of cycle and identity lie on one another. Here they part: "
+        "which of them floats above, and which loss would have held it down?",
         "strong discriminators": "Two curves part here as in no other sheet. Whose loss goes to zero, who is losing?",
         "no identity loss": "One curve lies far above its place in the other sheets; look at that row of the pictures.",
         "no pool": "No curve points at a loss, and the sheet is close to the healthy one: find the other four first.",
