@@ -1,7 +1,7 @@
 """Speed of one training step, as ratios measured in one run: the course's fused step against other ways.
 
 Each side has a process of its own, and they work in turns: ours as in lesson 3, with ``cyclegan.share_cores``; theirs
-with the cores used TensorFlow's or PyTorch's own way.
+with the cores used TensorFlow's or PyTorch's own way, but for the rows that say "shared".
 
 python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
 python benchmarks/step.py unet-64 matmul        # some rows; results are kept in benchmarks/results
@@ -59,6 +59,10 @@ ROWS = {
     "cores-unet-128": Row("cores", None, 128, 32),
     "cores-resnet-64": Row("cores", None, 64, 32, 6),
     "cores-resnet-128": Row("cores", None, 128, 32, 6),
+    "shared-unet-64": Row("combined, shared", None, 64, 32),
+    "shared-unet-128": Row("combined, shared", None, 128, 32),
+    "shared-resnet-64": Row("combined, shared", None, 64, 32, 6),
+    "shared-resnet-128": Row("combined, shared", None, 128, 32, 6),
     "untuned-64": Row("combined, untuned", None, 64, 32),
     "composite-256": Row("composite", 1.5, 256, 64, 9),
     "untuned-256": Row("composite, untuned", None, 256, 64, 9),
@@ -71,6 +75,7 @@ ROWS = {
 WORDS = {
     "combined": "combined model: `predict` ×2, `train_on_batch` ×5",
     "composite": "two composite models, as in the end-to-end tutorial",
+    "combined, shared": "combined model, with `share_cores` too",
     "combined, untuned": "combined model, without tf.data's tuning",
     "composite, untuned": "two composite models, without tf.data's tuning",
     "torch": "PyTorch, the paper's recipe written plainly",
@@ -155,7 +160,8 @@ def work(row, side, size, product):
     import tensorflow as tf
 
     pictures = tuple(np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
-    if side == "ours":
+    against, _, changed = row.against.partition(", ")
+    if side == "ours" or changed == "shared":
         cyclegan.share_cores()
     tf.keras.utils.set_random_seed(0)
     if side == "ours" or row.against == "cores":
@@ -165,8 +171,7 @@ def work(row, side, size, product):
     elif row.against == "torch":
         run = repeated(textbook.torch_recipe(size, row.filters, row.blocks), pictures)
     else:
-        against, _, untuned = row.against.partition(", ")
-        if untuned:
+        if changed == "untuned":
             tune_nothing()
         loop = {"combined": textbook.CombinedModel, "composite": textbook.TwoCompositeModels}[against]
         run = repeated(loop(row.build(size)).train_step, pictures)

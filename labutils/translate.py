@@ -1,6 +1,7 @@
 """Translate pictures with a generator: one of any shape, a file, a folder (``python -m labutils.translate --help``)."""
 
 import argparse
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -70,8 +71,11 @@ def tiling(generator, tile=TILE):
 
 
 def _factor(generator):
-    """What height and width must be multiples of: a network halves its picture so many times."""
-    return 2 ** generator.spec.get("levels", 2)
+    """What height and width must be multiples of: the strides of its convolutions, multiplied."""
+    import tensorflow as tf
+
+    down, up = tf.keras.layers.Conv2D, tf.keras.layers.Conv2DTranspose
+    return math.prod(x.strides[0] for x in generator.layers if isinstance(x, down) and not isinstance(x, up))
 
 
 def settings(generator, tile=TILE, **more):

@@ -123,6 +123,7 @@ def test_controls_are_named_and_pictures_have_a_twin_in_words(make_gan, orchard_
         pictures = [part for part in inside if isinstance(part, widgets.Image) and part.value]
         if pictures:
             assert words, f"{type(panel).__name__} shows pictures and says nothing"
+        assert all(part.tooltip for part in inside if isinstance(part, widgets.Image)), type(panel).__name__
     assert seen == {name for name in vars(dashboard) if isinstance(getattr(dashboard, name), type)}
 
 

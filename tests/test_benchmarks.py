@@ -1,5 +1,6 @@
 """The loops that benchmarks measure against compute what the course's step computes, and train what they should."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 import tensorflow as tf
 from nbformat import v4
 
-from labutils import models
+from labutils import models, profile
 from labutils.datasets import pipeline
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
+import gallery  # noqa: E402
 import minutes  # noqa: E402
 import recipe  # noqa: E402
 import step  # noqa: E402
@@ -135,7 +137,19 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     assert page.read_text() == before
 
 
-@pytest.mark.parametrize("place, steps", [("held-out", "3,000 steps"), ("chosen", "the best of thirty steps")])
+def test_the_gallery_is_that_of_its_cards():
+    docs = BENCHMARKS.parent / "docs"
+    cards = json.loads((docs / "images" / "style_gallery.json").read_text())
+    assert len(cards) == 6 and gallery.page(cards) == (docs / "style_gallery.md").read_text()
+
+
+LAB = profile.load("class")
+
+
+@pytest.mark.parametrize(
+    "place, steps",
+    [("held-out", f"{LAB.steps:,} steps"), ("chosen", f"the best of {LAB.kept_generators} kept steps")],
+)
 def test_the_readme_names_the_mean_of_three_seeds(place, steps):
     ab, ba = ([result[f"{place} {direction}"] for result in recipe.kept("class")] for direction in ("ab", "ba"))
     fruit = [f"{np.mean([r[key] for r in side]):.1f}" for side in (ab, ba) for key in ("fruit_psnr", "copy_fruit_psnr")]

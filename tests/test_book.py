@@ -56,6 +56,25 @@ def test_a_panel_becomes_pictures_and_words(lesson):
     assert executed.cells[2].outputs[0]["text"] == "as it was\n"
 
 
+SHOWN = """
+import io
+from IPython.display import Image as Shown
+from PIL import Image
+png = io.BytesIO()
+Image.new("RGB", (2, 3), "red").save(png, "png")
+Shown(png.getvalue(), alt={alt!r})
+"""
+
+
+def test_a_picture_keeps_its_words(lesson):
+    executed = book.execute(lesson(SHOWN.format(alt='a "red" field')))
+    (output,) = executed.cells[0].outputs
+    assert set(output["data"]) == {"text/html"}
+    assert '<img alt="a &quot;red&quot; field"' in output["data"]["text/html"]
+    with pytest.raises(KeyError):
+        book.execute(lesson(SHOWN.format(alt=None)))
+
+
 def test_an_error_in_a_lesson_ends_the_book(lesson):
     with pytest.raises(CellExecutionError, match="apples are not oranges"):
         book.execute(lesson("raise ValueError('apples are not oranges')"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import socket
 import sys
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from labutils import features
+from labutils.datasets import public
 
 TOOLS = Path(__file__).parents[1] / "tools"
 sys.path.insert(0, str(TOOLS))
 import class_check  # noqa: E402
+
+NEEDED = class_check.NEEDED
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +99,12 @@ def test_versions_name_what_differs(monkeypatch):
     monkeypatch.setattr(class_check, "version", lambda name: "0.1" if name == "pillow" else real(name))
     with pytest.raises(class_check.Missing, match=r"pillow==[\d.]+ is wanted, 0.1 is here: make setup"):
         class_check.versions()
+
+
+def test_the_guide_says_how_much_disk_and_how_to_fill_a_mirror():
+    guide = (TOOLS.parent / "docs" / "instructor.md").read_text()
+    assert f"- {NEEDED:g} GB of free disk each" in guide
+    named = re.findall(r"https://\S+/(\S+)", guide.split("curl ")[1].split("```")[0])
+    vgg = features.CACHED["vgg19"][0]
+    assert named == ["apple2orange.zip", "horse2zebra.zip", vgg]
+    assert all(public.DATASETS[name.removesuffix(".zip")].urls[0] in guide for name in named if name != vgg)

@@ -158,3 +158,10 @@ def test_a_port_in_use_is_said():
         busy.listen()
         with pytest.raises(ValueError, match="PORT"):
             serve.check_free("127.0.0.1", busy.getsockname()[1])
+
+
+@pytest.mark.parametrize("option", ["--ServerApp.ip=0.0.0.0", "--IdentityProvider.token=", "--ip=0.0.0.0"])
+def test_no_option_of_jupyter_gets_past(option, capsys):
+    with pytest.raises(SystemExit):
+        serve.main(["--interface=127.0.0.1", option])
+    assert "unrecognized arguments" in capsys.readouterr().err

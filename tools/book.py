@@ -41,9 +41,7 @@ def still(models, key):
     name, kind = html.escape(state.get("description") or ""), model["model_name"]
     if kind == "ImageModel":
         data = "".join(buffer["data"] for buffer in model.get("buffers", []) if buffer["path"] == ["value"])
-        words = html.escape(state.get("tooltip") or "What the panel shows; the text beside it describes it.")
-        address = f"data:image/{state['format']};base64,{data}"
-        return f'<img alt="{words}" style="max-width:100%" src="{address}">' if data else ""
+        return picture(state["tooltip"], f"image/{state['format']}", data) if data else ""
     if kind == "HTMLModel":
         return f"<div>{state['value']}</div>"
     if kind in ("ButtonModel", "FileUploadModel"):
@@ -55,13 +53,23 @@ def still(models, key):
     return f"<div>{name}: {html.escape(str(state.get('value', '')))}</div>" if name else ""
 
 
-def without_widgets(book):
-    """Replace every widget among the outputs of ``book``, in place, and drop the stored state."""
+def picture(words, kind, data):
+    """An HTML element for the base64 ``data`` of a picture, with ``words`` for those who cannot see it."""
+    return f'<img alt="{html.escape(words)}" style="max-width:100%" src="data:{kind};base64,{data}">'
+
+
+def as_html(book):
+    """Replace widgets and bare pictures among the outputs of ``book`` by HTML, in place; drop the stored state.
+
+    Raises ``KeyError`` for a picture without words: a page would show it without.
+    """
     models = book.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
     for output in (output for cell in book.cells for output in cell.get("outputs", [])):
-        view = output.get("data", {}).get(VIEW)
-        if view:
-            output["data"] = {"text/html": still(models, view["model_id"])}
+        data = output.get("data", {})
+        if VIEW in data:
+            output["data"] = {"text/html": still(models, data[VIEW]["model_id"])}
+        elif "text/html" not in data and (kind := next((kind for kind in data if kind.startswith("image/")), None)):
+            output["data"] = {"text/html": picture(output["metadata"][kind]["alt"], kind, data[kind])}
     return book
 
 
@@ -69,7 +77,7 @@ def execute(name):
     """The solved lesson ``name`` with its outputs; raises ``CellExecutionError`` for any error in it."""
     book = nbformat.read(SOLUTIONS / f"{name}.ipynb", as_version=4)
     NotebookClient(book, timeout=None, resources={"metadata": {"path": str(SOLUTIONS)}}).execute()
-    return without_widgets(book)
+    return as_html(book)
 
 
 def main(argv=None):

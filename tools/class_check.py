@@ -1,6 +1,7 @@
 """The evening before: fetch what the lessons use and say what is missing (``make class-check``; exit code 1 then).
 
-With the variable ``LAB_MIRROR`` also the published datasets and VGG19 are fetched from there. No other place is asked.
+With the variable ``LAB_MIRROR`` also the published datasets and VGG19 are fetched. That place is asked first; for a
+dataset that it lacks, the publisher.
 """
 
 import argparse

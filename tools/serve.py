@@ -105,7 +105,8 @@ def main(argv=None):
     parser.add_argument("--port", type=int, default=8888, help="(%(default)s)")
     parser.add_argument("--certificate", help="PEM file, for https")
     parser.add_argument("--key", help="its private key")
-    arguments, others = parser.parse_known_args(argv)  # the others are JupyterLab's
+    parser.add_argument("--allow-root", action="store_true", help="serve as root, in a container for example")
+    arguments = parser.parse_args(argv)
     given = os.environ.pop("PASSWORD", "")
     password = given or new_password()
     try:
@@ -123,7 +124,8 @@ def main(argv=None):
     print(board(address, arguments.port, password, bool(arguments.certificate), given), flush=True)
     os.environ["JUPYTER_CONFIG_DIR"] = str(folder)
     os.environ.pop("JUPYTER_TOKEN", None)
-    command = [sys.executable, "-m", "jupyterlab", f"--ip={address}", f"--port={arguments.port}", *others]
+    command = [sys.executable, "-m", "jupyterlab", f"--ip={address}", f"--port={arguments.port}"]
+    command += ["--allow-root"] * arguments.allow_root
     os.execv(sys.executable, command)
 
 

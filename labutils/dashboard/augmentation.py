@@ -22,7 +22,11 @@ class AugmentationPanel(widgets.VBox):
         self.button = widgets.Button(
             description="Draw at random", icon="random", tooltip="A new place and a new toss of the coin"
         )
-        self.picture = widgets.Image(format="png", layout={"max_width": "520px"})
+        self.picture = widgets.Image(
+            format="png",
+            layout={"max_width": "520px"},
+            tooltip="The picture enlarged, and the crop of it the network gets",
+        )
         self.caption = widgets.HTML()
         self.view = None  # what the network gets, float32 (size, size, 3) in [-1, 1]
         self.button.on_click(self._draw)

@@ -58,7 +58,11 @@ class PatchMover(widgets.VBox):
         rows, columns = self.scores.shape
         self.row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row of scores", **WIDE)
         self.column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column of scores", **WIDE)
-        self.image = widgets.Image(format="png", layout=FIGURE)
+        self.image = widgets.Image(
+            format="png",
+            layout=FIGURE,
+            tooltip="The scores of all patches, and the picture with the patch of one score",
+        )
         self.words = widgets.HTML()
         super().__init__([widgets.HBox([self.row, self.column], layout=WRAPPED), self.image, self.words])
         for slider in (self.row, self.column):
@@ -99,7 +103,9 @@ class FeatureMaps(widgets.VBox):
         names = list(self.maps)
         self.layer = widgets.Dropdown(options=names, value=names[min(1, len(names) - 1)], description="layer", **WIDE)
         self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", **WIDE)
-        self.image = widgets.Image(format="png", layout=FIGURE)
+        self.image = widgets.Image(
+            format="png", layout=FIGURE, tooltip="The picture, and one channel of what a layer makes of it"
+        )
         self.words = widgets.HTML()
         super().__init__([widgets.HBox([self.layer, self.channel], layout=WRAPPED), self.image, self.words])
         self.layer.observe(self._choose, "value")

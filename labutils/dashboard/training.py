@@ -61,7 +61,10 @@ class TrainingPanel(widgets.VBox):
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
         self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
         self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
-        self.samples = widgets.Image(format="jpeg", layout={"max_width": "100%", "display": "none"})
+        self.samples = widgets.Image(
+            format="jpeg", layout={"max_width": "100%", "display": "none"},
+            tooltip="Test pictures of both domains: real, fake, cycled, same; and the scores of the fakes",
+        )  # fmt: skip
         self.curves, self.gains = (widgets.HTML(layout={"max_width": width}) for width in ("61%", "37%"))
         self._due = self._measure_due = self._said = 0.0
         self._state = self._measured = self._shown = self._plotted = None

@@ -790,7 +790,8 @@ check("3-pool", pooled)
 # %%
 for name in ("1", "2", "3", "4", "5", "healthy"):
     print("sheet", name)
-    display(Image(profile.home("docs", "mistakes", f"{name}.jpg"), alt=f"Sheet {name}: pictures and losses of a run."))
+    sheet = profile.home("docs", "mistakes", f"{name}.jpg")
+    display(Image(sheet, alt=f"Sheet {name}: real, fake, cycled, same; apples left, oranges right; four loss curves."))
 
 # %%
 ### BEGIN SOLUTION

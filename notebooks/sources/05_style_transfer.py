@@ -152,8 +152,8 @@ print(f"{'layer':14}" + "".join(f"{name:>13}" for name in style.NORMALISERS))
 for layer, shrink in (("block1_conv1", 1), ("block4_conv1", 8)):
     target = gram_matrix(maps[layer])
     positions = (height // shrink) * (width // shrink)
-    factors = [float(style.style_factor(name, target, positions, height * width)) for name in style.NORMALISERS]
-    print(f"{layer:14}" + "".join(f"{factor / factors[1]:13.3g}" for factor in factors))
+    factors = {name: float(style.style_factor(name, target, positions, height * width)) for name in style.NORMALISERS}
+    print(f"{layer:14}" + "".join(f"{factor / factors['gatys']:13.3g}" for factor in factors.values()))
 try:
     style.StyleTransfer(photo, textures["brick"], vgg, **style.PRESETS["paint"])
 except ValueError as error:
