@@ -1,7 +1,9 @@
 """What every check prints: the answer's fate, and how far the lesson is."""
 
+import importlib
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,12 +68,13 @@ def test_an_unknown_exercise_names_those_there_are(lesson):
         checks.check("9-third", 42)
 
 
-def test_every_exercise_has_two_typical_wrong_answers_tested():
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_checks_*.py"))
+def test_every_exercise_has_a_right_answer_and_two_wrong_ones_with_hints_of_their_own():
+    tests = [importlib.import_module(path.stem) for path in Path(__file__).parent.glob("test_checks_*.py")]
     modules = "".join(path.read_text() for path in Path(checks.__file__).parent.glob("lesson*.py"))
     names = re.findall(r'^@exercise\("([\w-]+)"\)', modules, re.MULTILINE)
-    assert len(names) >= 25
-    assert not [name for name in names if len(re.findall(rf'(?<!check)\(\s*"{name}",', tests)) < 2]
+    hints = Counter(name for name, _ in {(name, hint) for test in tests for name, _, hint in test.WRONG})
+    assert len(names) >= 25 and set(names) == set().union(*(test.RIGHT for test in tests))
+    assert not [name for name in names if hints[name] < 2]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
