@@ -76,6 +76,7 @@ notebooks: setup ## make the notebooks again from notebooks/sources
 book: setup $(BOOK)/.done ## the course as a site, lessons executed: build/book/_build/html/index.html [LESSONS=01_dataset]
 	LAB_STRICT=1 $(VENV)/bin/python tools/book.py $(LESSONS)
 	$(BOOK)/bin/jupyter-book build build/book --all --warningiserror --keep-going
+	$(VENV)/bin/python tools/book.py --check
 
 mutants: setup ## break the helpers in ways a test and a lesson must both notice, one at a time, in a copy
 	$(VENV)/bin/python tests/mutants.py

@@ -84,3 +84,27 @@ def test_an_unknown_lesson_is_refused_before_anything_is_done(lesson):
     lesson("1")
     with pytest.raises(SystemExit, match="No lesson is called 09_cooking: there are 01_small"):
         book.main(["09_cooking"])
+
+
+GOOD = '<a href="https://example.org">out</a><a href="search.html">Search</a><img src="a.png" alt="an apple">'
+BAD = {
+    "a picture without words: a.png": '<a href="search.html"></a><img src="a.png" alt=" ">',
+    "from the network: https://cdn.org/x.js": GOOD + '<script src="https://cdn.org/x.js"></script>',
+    "from the network: //cdn.org/x.css": GOOD + '<link rel="stylesheet" href="//cdn.org/x.css">',
+    "no way to the search": '<img src="a.png" alt="an apple">',
+}
+
+
+def test_a_site_that_needs_nothing_and_is_found_has_no_faults(tmp_path):
+    (tmp_path / "page.html").write_text(GOOD)
+    (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
+    assert book.faults(tmp_path, ["page"]) == []
+    (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["other"]})')
+    assert book.faults(tmp_path, ["page"]) == ["page: the search does not know it"]
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_fault_of_the_site_is_found(tmp_path, fault):
+    (tmp_path / "page.html").write_text(BAD[fault])
+    (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
+    assert book.faults(tmp_path, ["page"]) == [f"page.html: {fault}"]

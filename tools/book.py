@@ -1,7 +1,8 @@
 """Lay out the course for Jupyter Book in ``build/book``: the pages, and the solved lessons, executed (``make book``).
 
 The profile decides what that costs. Widgets become pictures and words: the site must work from a folder, without a
-kernel and without the network. Any error in a lesson ends it.
+kernel and without the network. Any error in a lesson ends it. ``--check`` looks at the built site: it lists what a
+reader would miss, and ends with 1.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import html
 import json
 import shutil
 import sys
+from html.parser import HTMLParser
 
 import nbformat
 from nbclient import NotebookClient
@@ -80,13 +82,49 @@ def execute(name):
     return as_html(book)
 
 
+class Page(HTMLParser):
+    """Collects in ``faults`` the pictures of a page without words, and the parts it would fetch from the network."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.faults = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = {name: value or "" for name, value in attributes}
+        place = attributes.get("src") or (attributes.get("href", "") if tag == "link" else "")
+        if tag == "img" and not attributes.get("alt", "").strip():
+            self.faults.append(f"a picture without words: {place[:80]}")
+        if tag != "a" and place.startswith(("http:", "https:", "//")):
+            self.faults.append(f"from the network: {place}")
+
+
+def faults(site, pages):
+    """What is wrong with the folder ``site``, built from ``pages`` (names without endings): a list of lines."""
+    found = []
+    for path in sorted(site.rglob("*.html")):
+        found += [f"{path.relative_to(site)}: {fault}" for fault in Page(path.read_text(encoding="utf-8")).faults]
+    for page in pages:
+        if "search.html" not in (site / f"{page}.html").read_text(encoding="utf-8"):
+            found.append(f"{page}.html: no way to the search")
+    index = site / "searchindex.js"
+    text = index.read_text(encoding="utf-8") if index.exists() else "({})"
+    known = json.loads(text[text.index("(") + 1 : text.rindex(")")]).get("docnames", [])
+    return found + [f"{page}: the search does not know it" for page in pages if page not in known]
+
+
 def main(argv=None):
     every = sorted(path.stem for path in SOLUTIONS.glob("*.ipynb"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "lessons", nargs="*", default=every, metavar="LESSON", help=f"execute only these of {', '.join(every)}"
     )
-    lessons = parser.parse_args(argv).lessons
+    parser.add_argument("--check", action="store_true", help="look at the built site instead")
+    options = parser.parse_args(argv)
+    pages = [*(f"notebooks/{name}" for name in every), *PAGES]
+    if options.check:
+        sys.exit("\n".join(faults(BOOK / "_build" / "html", pages)) or 0)
+    lessons = options.lessons
     if unknown := set(lessons) - set(every):
         sys.exit(f"No lesson is called {', '.join(unknown)}: there are {', '.join(every)}.")
     shutil.rmtree(BOOK, ignore_errors=True)
@@ -97,7 +135,7 @@ def main(argv=None):
         if name in lessons:
             print(f"{name}, profile {profile.load().name} …", flush=True)
             nbformat.write(execute(name), place)
-    chapters = [{"file": page} for page in (*(f"notebooks/{name}" for name in every), *PAGES)]
+    chapters = [{"file": page} for page in pages]
     contents = {"format": "jb-book", "root": "README", "chapters": chapters}
     for file, content in (("_toc.yml", contents), ("_config.yml", CONFIG)):  # JSON is YAML
         (BOOK / file).write_text(json.dumps(content, indent=1), encoding="utf-8")
