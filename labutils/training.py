@@ -1,7 +1,6 @@
 """Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
 
 import contextlib
-import json
 import threading
 import time
 from collections import deque
@@ -11,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from labutils import files, layers, samples, translate
-from labutils.checkpoints import CheckpointError, Checkpoints, sealed, unsealed
+from labutils.checkpoints import CheckpointError, Checkpoints
+from labutils.controls import Controls
 from labutils.datasets import folder, pipeline
 
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
@@ -68,23 +68,17 @@ class Run:
         rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
         total = tf.Variable(float(profile.steps), name="total_steps")
         weights = gan.loss_weights
-        self.controls = {
-            "adversarial": weights.adversarial,
-            "cycle": weights.cycle,
-            "identity": weights.identity,
-            "learning_rate": rate,
-            "total_steps": total,
-        }
+        controls = {name: getattr(weights, name) for name in ("adversarial", "cycle", "identity")}
+        controls |= {"learning_rate": rate, "total_steps": total}
+        self.controls = Controls(self.directory / "events.log", controls)
         schedules = [
             LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
         ]
         gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules), jit_compile=jit_compile)
         self.history = {"step": []}
-        self.events = []  # slider moves: (step, name, value), each made before that step was trained
         self.state = "ready"
         self.samples = None  # the newest (step, {name: uint8 pictures})
-        self.pending, self._recorded = {}, []  # changes of controls: waiting for the next step; recorded for later
-        self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        self._go, self._stop = threading.Event(), threading.Event()
         self._thread, self._error = None, None
         self._times = deque(maxlen=50)
         for domain in ("trainA", "trainB"):
@@ -101,6 +95,11 @@ class Run:
     def step(self):
         """How many steps have been trained."""
         return int(self.gan.step.numpy())
+
+    @property
+    def events(self):
+        """The changes of controls: (step, name, value), each made when so many steps had been trained."""
+        return self.controls.events
 
     @property
     def running(self):
@@ -170,12 +169,7 @@ class Run:
 
     def set(self, name, value):
         """Change a control: at the next step while training, at once otherwise."""
-        if name not in self.controls:
-            raise ValueError(f"Unknown control {name!r}: choose one of {', '.join(self.controls)}.")
-        if not np.isfinite(value) or value < 0:
-            raise ValueError(f"{name} must be a number from 0 up, not {value}.")
-        with self._lock:
-            self.pending[name] = float(value)
+        self.controls.ask(name, value)
         if not self.running:
             self._apply_controls()
             self._tell()
@@ -220,30 +214,8 @@ class Run:
             watcher()
 
     def _apply_controls(self):
-        """Give the controls the values waiting for them: recorded moves that fall due, then new ones."""
-        with self._lock:
-            pending = dict(self.pending)
-        step = self.step
-        for _, name, value in [event for event in self._recorded if event[0] <= step]:
-            self.controls[name].assign(value)
-        self._recorded = [event for event in self._recorded if event[0] > step]
-        if not pending:
-            return
-        for name, value in pending.items():
-            self.controls[name].assign(value)
-        with self._lock:  # only now: a control that waits no more has its new value
-            self.pending = {name: value for name, value in self.pending.items() if value != pending.get(name)}
-        # a new decision replaces what was recorded for later
-        dropped = [event for event in self._recorded if event[1] in pending]
-        self._recorded = [event for event in self._recorded if event not in dropped]
-        self.events = [event for event in self.events if event not in dropped]
-        self.events += [(step, name, value) for name, value in pending.items()]
-        self._write_events()
-
-    def _write_events(self):
-        lines = "".join(json.dumps(event) + "\n" for event in self.events)
         with self._writing():
-            files.write(self.directory / "events.log", sealed(lines.encode()))
+            self.controls.apply(self.step)
 
     def _after_step(self, logs):
         step = self.step
@@ -349,27 +321,14 @@ class Run:
 
     def _go_back(self):
         """To the last good checkpoint; what was decided after it counts as decided now."""
-        now = {name: float(control.numpy()) for name, control in self.controls.items()} | self.pending
+        now = self.controls.values_now()
         self._continue()
-        self._recorded, self.events = [], [event for event in self.events if event[0] < self.step]
-        self._write_events()
-        for name, value in now.items():
-            if np.isfinite(value) and value != self.controls[name].numpy():
-                self.set(name, value)
+        with self._writing():
+            self.controls.decide(self.step, now)
 
     def _continue(self):
         self.history = self._checkpoints.restore() or self.history
-        moves = self.directory / "events.log"
-        try:
-            lines = unsealed(moves.read_bytes()).splitlines() if moves.exists() else []
-        except ValueError as error:
-            raise CheckpointError(
-                f"{moves}, which keeps the changes of sliders, is damaged ({error}). Without this file the run goes on "
-                "from its newest checkpoint, and changes made after that are forgotten: delete it if you agree."
-            ) from None
-        self.events = [tuple(json.loads(line)) for line in lines]
-        self._recorded = [event for event in self.events if event[0] >= self.step]
-        self._apply_controls()
+        self.controls.restore(self.step)
         self.target = max(self.step, int(self.controls["total_steps"].numpy()))
 
 

@@ -95,7 +95,8 @@ class TrainingPanel(widgets.VBox):
         return slider
 
     def _move(self, name, value):
-        if name in self.run.pending or self.sliders[name].value != self._shown_as(name):  # else it follows the control
+        follows = name not in self.run.controls.pending and self.sliders[name].value == self._shown_as(name)
+        if not follows:
             self.run.set(name, value)
             self._show_controls()
 
@@ -169,7 +170,7 @@ class TrainingPanel(widgets.VBox):
         self.pause.description = "Resume" if run.state == "paused" else "Pause"
 
     def _show_controls(self):
-        run, pending, words = self.run, self.run.pending, []
+        run, pending, words = self.run, self.run.controls.pending, []
         for name, slider in self.sliders.items():
             words.append(f"{name} {float(run.controls[name].numpy()):.3g}")
             if name in pending:
