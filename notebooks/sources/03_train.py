@@ -200,8 +200,8 @@ def discriminators_loss(real_a, real_b):
 
 # %% [markdown]
 # A step lowers the first with respect to the generators' weights, and the second with respect to the
-# discriminators'. Both look at the same fakes: nothing moves before both gradients are known. Here with plain gradient
-# descent; Adam would only change how far each weight goes.
+# discriminators'. Both look at the same fakes: nothing moves before both gradients are known. Here it is plain gradient
+# descent; training will take Adam, which gives every weight a pace of its own, and momentum.
 
 
 # %%
@@ -221,8 +221,8 @@ def one_step(real_a, real_b, rate=1e-3):
 
 
 # %% [markdown]
-# That is all there is. `CycleGAN.train_step` does it in one compiled function, with four generator calls instead of
-# six and the fakes made once. From copies of the same networks it must take every weight to the same place.
+# That is all there is. `CycleGAN.train_step` does it in one compiled function, with four generator calls instead of the
+# eight above. From copies of the same networks it must take every weight to the same place.
 
 # %%
 networks, copies = (generator_ab, generator_ba, discriminator_a, discriminator_b), models.networks(lab)
