@@ -38,7 +38,7 @@ WRONG = [
     ("5-gram", lambda m: flat(m) @ flat(m).T / 30, "compares positions"),
     ("5-gram", lambda m: np.cov(flat(m).T, bias=True), "covariance"),
     ("5-gram", lambda m: flat(m).T @ flat(m) / 90, "channels too"),
-    ("5-gram", lambda m: None, "returns nothing"),
+    ("5-gram", lambda m: None, "returned nothing"),
     ("5-gram", 3, "function itself"),
     ("5-gram", lambda m: m[0], "should have shape"),
     ("5-variation", lambda i: (np.diff(i, axis=1)[:, :, :-1] ** 2).mean() / 255**2, "to the right"),

@@ -63,6 +63,23 @@ def progress(lesson):
     return f"Lesson {lesson}: {len(names) - len(left)} of {len(names)} done; to do: {', '.join(left)}."
 
 
+def answer(function, *arguments):
+    """What the student's ``function`` gives; ``Hint`` if it is no function, or gives nothing yet."""
+    if not callable(function):
+        raise Hint("Hand over the function itself, without parentheses after its name.")
+    value = function(*arguments)
+    if value is None:
+        raise Hint(f"{getattr(function, '__name__', 'your function')} returned nothing: does it end with `return`?")
+    return np.asarray(value)
+
+
+def recognise(value, mistakes, asked="", tolerance=1e-4):
+    """Raise ``Hint`` if ``value`` is what a typical mistake gives: ``mistakes`` is ``{hint: value}``."""
+    for hint, wrong in mistakes.items():
+        if np.shape(value) == np.shape(wrong) and np.allclose(value, wrong, rtol=tolerance, atol=tolerance / 100):
+            raise Hint(f"{asked} {hint}".strip())
+
+
 def close(value, expected, what, hint="", tolerance=1e-5):
     """Raise ``Hint`` unless ``value`` has the shape and the values of ``expected``."""
     array, expected = np.asarray(value), np.asarray(expected)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labutils.checks import Hint, close, exercise
+from labutils.checks import Hint, answer, close, exercise, recognise
 
 
 @exercise("1-scale")
@@ -118,7 +118,7 @@ def cache(function):
 def memory(function):
     """``function(pictures, size, bytes_per_value)``: gigabytes (10⁹ bytes) of RGB pictures."""
     question = "7,359 pictures of 256 × 256 as float32 (4 bytes)"
-    expected, found = 7359 * 256 * 256 * 3 * 4 / 1e9, float(function(7359, 256, 4))
+    expected, found = 7359 * 256 * 256 * 3 * 4 / 1e9, answer(function, 7359, 256, 4)
     mistakes = {
         "You forgot that each pixel has three channels.": expected / 3,
         "You counted one row of pixels: a picture has size × size of them.": expected / 256,
@@ -128,8 +128,6 @@ def memory(function):
         "These are megabytes: a gigabyte is 1,000 of them.": expected * 1e3,
         "These are gibibytes (1,024³ bytes); asked are gigabytes, 10⁹ bytes.": expected * 1e9 / 1024**3,
     }
-    for hint, value in mistakes.items():
-        if np.isclose(found, value, rtol=1e-3):
-            raise Hint(f"{question}: got {found:.4g}. {hint}")
+    recognise(found, mistakes, f"{question}: got {found:.4g}.", tolerance=1e-3)
     close(found, expected, f"Gigabytes of {question}", "Pictures × size × size × 3 channels × bytes of a value.", 1e-3)
     close(function(10, 128, 1), 10 * 128 * 128 * 3 / 1e9, "The same for 10 uint8 pictures of 128 × 128", "", 1e-12)

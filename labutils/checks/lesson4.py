@@ -2,28 +2,30 @@
 
 import numpy as np
 
-from labutils.checks import Hint, close, exercise
+from labutils.checks import Hint, answer, close, exercise, recognise
 
 
 @exercise("4-to-picture")
 def to_picture(function):
-    answer = np.asarray(function(np.array([-1.0, 0.0, 1.0, 1.2, -1.1, 0.01])))
-    if answer.dtype != np.uint8:
-        raise Hint(f"A picture is uint8, yours is {answer.dtype}.")
-    if answer.shape == (6,) and answer[0] != 0 and answer[2] in (255, 127, 128):
+    found = answer(function, np.array([-1.0, 0.0, 1.0, 1.2, -1.1, 0.01]))
+    if found.dtype != np.uint8:
+        raise Hint(f"A picture is uint8, yours is {found.dtype}.")
+    if found.shape == (6,) and found[0] != 0 and found[2] in (255, 127, 128):
         raise Hint("-1 must become 0: shift before you scale.")
-    if answer.shape == (6,) and (answer[3] != 255 or answer[4] != 0) and answer[2] == 255:
+    if found.shape == (6,) and (found[3] != 255 or found[4] != 0) and found[2] == 255:
         raise Hint("Values a little outside [-1, 1] wrap around in uint8: clip before you convert.")
-    close(answer[[0, 2, 3, 4]], [0, 255, 255, 0], "-1, 1, 1.2 and -1.1", "(values + 1) / 2 is in [0, 1].")
-    if answer[1] not in (127, 128):
-        raise Hint(f"0 is the middle grey, 127 or 128; yours is {answer[1]}.")
-    if answer[5] == 128:
+    close(found[[0, 2, 3, 4]], [0, 255, 255, 0], "-1, 1, 1.2 and -1.1", "(values + 1) / 2 is in [0, 1].")
+    if found[1] not in (127, 128):
+        raise Hint(f"0 is the middle grey, 127 or 128; yours is {found[1]}.")
+    if found[5] == 128:
         raise Hint("0.01 is 128.8 of 255 and became 128: uint8 cuts off what follows the point, so round before.")
-    close(answer[5], 129, "0.01")
+    close(found[5], 129, "0.01")
 
 
 @exercise("4-masked-psnr")
 def masked_psnr(function):
+    from labutils.metrics import psnr
+
     random = np.random.default_rng(0)
     image, truth = random.random((2, 8, 8, 3))
     mask = np.zeros((8, 8))
@@ -33,42 +35,30 @@ def masked_psnr(function):
     def decibel(error):
         return -10 * np.log10(error)
 
+    inside, found = square * mask[..., None], answer(function, image, truth, mask)
     mistakes = {
-        decibel(square.mean()): "The whole picture was counted: weight the squared error by the mask.",
-        decibel(
-            (square * mask[..., None]).mean()
-        ): "Divide by the number of values inside the mask, not by all of them.",
-        decibel(
-            (square * mask[..., None]).sum() / mask.sum()
-        ): "Each pixel has three values: divide by 3 · mask.sum().",
-        -decibel((square * mask[..., None]).sum() / (3 * mask.sum())): "The sign: a small error is a high PSNR.",
+        "The whole picture was counted: weight the squared error by the mask.": decibel(square.mean()),
+        "Divide by the number of values inside the mask, not by all of them.": decibel(inside.mean()),
+        "Each pixel has three values: divide by 3 · mask.sum().": decibel(inside.sum() / mask.sum()),
+        "The sign: a small error is a high PSNR.": -decibel(inside.sum() / (3 * mask.sum())),
     }
-    answer = float(function(image, truth, mask))
-    for value, hint in mistakes.items():
-        if abs(answer - value) < 1e-6:
-            raise Hint(hint)
-    close(answer, metric(image, truth, mask), "the PSNR inside the mask", "-10 · log10 of the mean squared error.")
-
-
-def metric(image, truth, mask):
-    from labutils.metrics import psnr
-
-    return psnr(image, truth, mask)
+    recognise(found, mistakes)
+    close(found, psnr(image, truth, mask), "the PSNR inside the mask", "-10 · log10 of the mean squared error.")
 
 
 @exercise("4-nearest")
 def nearest(function):
     fake = np.zeros((2, 2, 3))
     same_mean = np.array([[0.3, -0.3], [-0.3, 0.3]])[..., None] * np.ones(3)
-    answer = function(fake, [fake + 0.5, same_mean, fake + 0.1, fake - 0.4])
-    if answer == 0:
+    found = function(fake, [fake + 0.5, same_mean, fake + 0.1, fake - 0.4])
+    if found == 0:
         raise Hint("That is the farthest of the four, or no answer yet: take the smallest squared error.")
-    if answer == 1:
+    if found == 1:
         raise Hint("It has the same mean, but other pixels: square first, then take the mean.")
-    if answer == 3:
+    if found == 3:
         raise Hint("Darker is not nearer: square the differences.")
-    if answer != 2:
-        raise Hint(f"Return the index of the nearest, a whole number from 0 to 3, not {answer!r}.")
+    if found != 2:
+        raise Hint(f"Return the index of the nearest, a whole number from 0 to 3, not {found!r}.")
 
 
 @exercise("4-pad")
@@ -86,22 +76,23 @@ def kid(function):
 
     random = np.random.default_rng(0)
     x, y = random.normal(0, 1, (6, 4)), random.normal(0.5, 1, (5, 4))
-    answer, (expected, _) = float(function(x, y)), reference(x, y)
+    found, (expected, _) = answer(function, x, y), reference(x, y)
     xx, yy, xy = ((p @ q.T / 4 + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
     xxs, yys, xys = ((p @ q.T + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    between, few = 2 * xy.mean(), unbiased(xx) * 5 / 6 + unbiased(yy) * 4 / 5
+    unscaled = unbiased(xxs) + unbiased(yys) - 2 * xys.mean()
+    itself = (
+        "A point was paired with itself: leave the diagonal out. It makes samples of one distribution look different."
+    )
     mistakes = {
-        xx.mean() + yy.mean() - 2 * xy.mean(): "A point was paired with itself: leave the diagonal out. It makes two "
-        "samples of one distribution look different.",
-        unbiased(xx) * 5 / 6 + unbiased(yy) * 4 / 5 - 2 * xy.mean(): "Without the diagonal there "
-        "are n · (n - 1) pairs, not n².",
-        expected + xy.mean(): "The mean between the sets counts twice: each of the two means within is set against it.",
-        unbiased(xxs) + unbiased(yys) - 2 * xys.mean(): "Divide x·y by the number of channels, before you add 1.",
-        -expected: "The sign: within less between.",
+        itself: xx.mean() + yy.mean() - between,
+        "Without the diagonal there are n · (n - 1) pairs, not n².": few - between,
+        "The mean between the sets counts twice: each of the two means within is set against it.": expected + xy.mean(),
+        "Divide x·y by the number of channels, before you add 1.": unscaled,
+        "The sign: within less between.": -expected,
     }
-    for value, hint in mistakes.items():
-        if abs(answer - value) < 1e-6:
-            raise Hint(hint)
-    close(answer, expected, "the KID", "Means of k within x, plus within y, less twice between.", tolerance=1e-6)
+    recognise(found, mistakes)
+    close(found, expected, "the KID", "Means of k within x, plus within y, less twice between.", tolerance=1e-6)
 
 
 def unbiased(kernel):

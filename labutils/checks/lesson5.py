@@ -2,29 +2,11 @@
 
 import numpy as np
 
-from labutils.checks import Hint, close, exercise
+from labutils.checks import Hint, answer, close, exercise, recognise
 
 
 def _maps(seed, shape=(1, 5, 6, 3)):
     return np.random.default_rng(seed).random(shape).astype("float32")
-
-
-def _answer(function, *arguments):
-    """What the student's function gives, as an array of floats."""
-    if not callable(function):
-        raise Hint("Hand over the function itself, without brackets.")
-    value = function(*arguments)
-    if value is None:
-        raise Hint("Your function returns nothing: end it with `return`.")
-    return np.asarray(value, "float64")
-
-
-def _recognise(value, mistakes):
-    """Raise the hint of the first mistake whose result this is."""
-    for hint, wrong in mistakes:
-        wrong = np.asarray(wrong, "float64")
-        if value.shape == wrong.shape and np.allclose(value, wrong, rtol=1e-4, atol=1e-6):
-            raise Hint(hint)
 
 
 @exercise("5-gram")
@@ -32,18 +14,18 @@ def gram(function):
     maps = _maps(0)
     flat = maps.reshape(-1, 3).astype("float64")
     expected = flat.T @ flat / len(flat)
-    value = _answer(function, maps)
+    value = answer(function, maps)
     if value.shape == (30, 30):
         raise Hint("This compares positions (30 x 30). Channels belong on both sides: transpose the *first* factor.")
     centred = flat - flat.mean(0)
-    _recognise(
+    recognise(
         value,
-        [
-            ("This is the sum over positions. Divide by their number, height times width.", expected * 30),
-            ("Divided by the channels too: divide by the number of positions only.", expected / 3),
-            ("Divided by the channels: divide by the number of positions, height times width.", expected * 30 / 3),
-            ("This is a covariance. A Gram matrix does not take the mean away first.", centred.T @ centred / 30),
-        ],
+        {
+            "This is the sum over positions. Divide by their number, height times width.": expected * 30,
+            "Divided by the channels too: divide by the number of positions only.": expected / 3,
+            "Divided by the channels: divide by the number of positions, height times width.": expected * 30 / 3,
+            "This is a covariance. A Gram matrix does not take the mean away first.": centred.T @ centred / 30,
+        },
     )
     close(value, expected, "The Gram matrix of maps (1, 5, 6, 3)", "Rows are channels, columns are channels.")
 
@@ -52,21 +34,20 @@ def gram(function):
 def variation(function):
     image = 255 * _maps(3, (1, 4, 5, 3))
     down, right = np.diff(image, axis=1)[:, :, :-1] ** 2, np.diff(image, axis=2)[:, :-1] ** 2
-    value = _answer(function, image)
-    wrapped = (np.roll(image, -1, 1) - image) ** 2 + (np.roll(image, -1, 2) - image) ** 2
+    value = answer(function, image)
+    wrapped = ((np.roll(image, -1, 1) - image) ** 2 + (np.roll(image, -1, 2) - image) ** 2).mean()
     unit = 255**2
-    _recognise(
+    recognise(
         value,
-        [
-            ("Only the pixels below are compared. Add the squared differences to the right.", down.mean() / unit),
-            ("Only the pixels to the right are compared. Add those below.", right.mean() / unit),
-            ("Right but for the unit: divide by 255², the whole range squared.", (down + right).mean()),
-            ("The unit goes in squared: the differences are squared, so divide by 255².", (down + right).mean() / 255),
-            ("np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].",
-             wrapped.mean() / unit),
-            ("This is the sum. Take the mean over all positions and colours.", (down + right).sum() / unit),
-        ],
-    )  # fmt: skip
+        {
+            "Only the pixels below are compared. Add the squared differences to the right.": down.mean() / unit,
+            "Only the pixels to the right are compared. Add those below.": right.mean() / unit,
+            "Right but for the unit: divide by 255², the whole range squared.": (down + right).mean(),
+            "The unit goes in squared: the differences are squared, so divide by 255².": (down + right).mean() / 255,
+            "np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].": wrapped / unit,
+            "This is the sum. Take the mean over all positions and colours.": (down + right).sum() / unit,
+        },
+    )
     hint = "Leave the last row and the last column out of both differences, so that they have one shape."
     close(value, (down + right).mean() / unit, "The variation", hint)
 
@@ -74,21 +55,15 @@ def variation(function):
 @exercise("5-factor")
 def factor(value):
     value = np.asarray(value, "float64")
-    _recognise(
+    recognise(
         value,
-        [
-            ("That is block1_conv1. block2_conv1 has 128 channels and a quarter of the positions.", 64**2 / 9),
-            (
-                "Its positions are a quarter of the picture's pixels: M² / pixels² is 1/16, not 1.",
-                128**2 / 9,
-            ),
-            ("M enters squared: M² / pixels² is 1/16, not 1/4.", 128**2 / 9 / 4),
-            (
-                "The other way round: how often does *paint* count a difference that gatys counts once?",
-                9 * 16 / 128**2,
-            ),
-            ("block2_conv1 has 128 channels, not 64.", 64**2 / 9 / 16),
-        ],
+        {
+            "That is block1_conv1. block2_conv1 has 128 channels and a quarter of the positions.": 64**2 / 9,
+            "Its positions are a quarter of the picture's pixels: M² / pixels² is 1/16, not 1.": 128**2 / 9,
+            "M enters squared: M² / pixels² is 1/16, not 1/4.": 128**2 / 9 / 4,
+            "The other way round: how often does *paint* count a difference that gatys counts once?": 9 * 16 / 128**2,
+            "block2_conv1 has 128 channels, not 64.": 64**2 / 9 / 16,
+        },
     )
     if value.shape != () or not np.isclose(value, 128**2 / 9 / 16, rtol=1e-3):
         raise Hint(f"Your factor is {value}. Divide M²/(4·3²·pixels²) by 1/(4N²).")
@@ -104,7 +79,7 @@ def colours(function):
     def rgb(first, others):
         return np.concatenate([first[..., :1], others[..., 1:]], -1) @ np.linalg.inv(matrix).T
 
-    value = _answer(function, painted, photograph)
+    value = answer(function, painted, photograph)
     if value.shape == painted.shape and np.allclose(value, np.concatenate([one[..., :1], two[..., 1:]], -1), atol=1e-3):
         raise Hint("These are still Y, I and Q. Go back to RGB with the inverse matrix.")
     for hint, wrong in (
@@ -127,18 +102,15 @@ def decay(weights):
     if set(weights) != set(names):
         raise Hint(f"The layers should be {', '.join(names)}; yours are {', '.join(map(str, weights))}.")
     value = np.array([float(weights[name]) for name in names])
-    _recognise(
+    recognise(
         value,
-        [
-            (
-                "The weights are all the same: each layer should have half the weight of the one before.",
-                np.full(4, 0.25),
-            ),
-            ("Halved, but they do not sum to 1: divide each by their sum.", 0.5 ** np.arange(4)),
-            ("Halved, but they do not sum to 1: divide each by their sum.", 0.5 ** np.arange(1, 5)),
-            ("The wrong way: block1_conv1 should weigh most.", 2.0 ** np.arange(4) / 15),
-            ("This falls in equal steps. Each weight should be *half* of the one before.", np.array([4, 3, 2, 1]) / 10),
-        ],
+        {
+            "The weights are all the same: each layer should have half the weight of the one before.": np.full(4, 0.25),
+            "Halved, but they do not sum to 1: divide each by their sum.": 0.5 ** np.arange(4),
+            "Halved, but from a half on: they do not sum to 1. Divide each by their sum.": 0.5 ** np.arange(1, 5),
+            "The wrong way: block1_conv1 should weigh most.": 2.0 ** np.arange(4) / 15,
+            "This falls in equal steps. Each weight should be *half* of the one before.": np.array([4, 3, 2, 1]) / 10,
+        },
     )
     if not np.allclose(value, 0.5 ** np.arange(4) / (0.5 ** np.arange(4)).sum(), atol=1e-5):
         raise Hint(f"Yours: {value.round(4)}. Halve a weight from layer to layer, and divide all by their sum.")
@@ -154,13 +126,13 @@ def mix(function):
         return flat.T @ flat / len(flat)
 
     grams = [gram_of(each) for each in maps]
-    value = _answer(function, grams[0], grams[1], 1.0, 3.0)
-    _recognise(
+    value = answer(function, grams[0], grams[1], 1.0, 3.0)
+    recognise(
         value,
-        [
-            ("The shares are the other way round.", (3 * grams[0] + grams[1]) / 4),
-            ("Divide by the sum of the shares: only their ratio should count.", grams[0] + 3 * grams[1]),
-            ("The shares are not used: this is the plain mean.", (grams[0] + grams[1]) / 2),
-        ],
+        {
+            "The shares are the other way round.": (3 * grams[0] + grams[1]) / 4,
+            "Divide by the sum of the shares: only their ratio should count.": grams[0] + 3 * grams[1],
+            "The shares are not used: this is the plain mean.": (grams[0] + grams[1]) / 2,
+        },
     )
     close(value, (grams[0] + 3 * grams[1]) / 4, "The mixed Gram matrix")
