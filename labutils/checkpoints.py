@@ -35,7 +35,7 @@ class Checkpoints:
 
     def save(self, step, history):
         """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
-        if self._whole(step):
+        if self.whole(step):
             return
         aside, place = self.place / f".writing-{os.getpid()}", self._folder(step)
         try:
@@ -64,7 +64,7 @@ class Checkpoints:
         for leftover in self.place.glob(".writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in reversed(self.steps()):
-            card = self._whole(step)
+            card = self.whole(step)
             if not card:
                 warnings.warn(
                     f"The checkpoint of step {step} in {self.place} is damaged; trying an older one.", stacklevel=4
@@ -84,7 +84,7 @@ class Checkpoints:
             )
         return None
 
-    def _whole(self, step):
+    def whole(self, step):
         """The card of this step if each of its files is, byte for byte, what was written; otherwise ``None``."""
         folder = self._folder(step)
         try:

@@ -69,8 +69,8 @@ class Controls(dict):
         return {name: float(control.numpy()) for name, control in self.items()} | self.pending
 
     def decide(self, step, values):
-        """After ``step``, ``values`` replace whatever was recorded from there on."""
-        self._recorded, self.events = [], [event for event in self.events if event[0] < step]
+        """``values`` replace whatever was recorded after ``step``."""
+        self._recorded, self.events = [], [event for event in self.events if event[0] <= step]
         changed = {name: value for name, value in values.items() if np.isfinite(value) and value != self[name].numpy()}
         for name, value in changed.items():
             self[name].assign(value)

@@ -44,19 +44,20 @@ def write(path, data):
         place.write_bytes(data)
 
 
+@contextlib.contextmanager
 def lock(path, wait=True):
-    """Lock the file ``path``, which is made if need be, and return it open: closing it, or a process' end, unlocks it.
+    """Hold the file ``path``, which is made if need be, for the length of a block; a process' end lets go of it, too.
 
-    While it is locked by anybody else this waits, or raises ``BlockingIOError`` if ``wait`` is false. Where there are
-    no locks (Windows, some network drives) it returns at once.
+    While anybody else holds it this waits, or raises ``BlockingIOError`` if ``wait`` is false. Where there are no
+    locks (Windows, some network drives) it holds nothing.
     """
-    file = open(path, "a")  # noqa: SIM115 (whoever asked closes it)
-    try:
+    with open(path, "a") as file, contextlib.ExitStack() as held:
         if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        file.close()
-        raise
-    except OSError:  # a drive without locks
-        pass
-    return file
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                held.callback(fcntl.flock, file, fcntl.LOCK_UN)  # closing is not enough if a child has it open
+            except BlockingIOError:
+                raise
+            except OSError:  # a drive without locks
+                pass
+        yield

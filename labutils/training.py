@@ -79,7 +79,8 @@ class Run:
         self.state = "ready"
         self.samples = None  # the newest (step, {name: uint8 pictures})
         self._go, self._stop = threading.Event(), threading.Event()
-        self._thread, self._error = None, None
+        self._thread, self._error, self._working = None, None, False
+        self._change = threading.Lock()  # of ``state``, by either thread
         self._times = deque(maxlen=50)
         for domain in ("trainA", "trainB"):
             folder.files(self.root, domain)  # raises in words now, not in the thread later
@@ -103,7 +104,7 @@ class Run:
 
     @property
     def running(self):
-        return self._thread is not None and self._thread.is_alive()
+        return self._working
 
     @property
     def steps_per_second(self):
@@ -120,7 +121,7 @@ class Run:
         """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
 
         After a loss became NaN it goes on from the last good checkpoint, with the controls as they are now. Raises
-        ``RuntimeError`` if this run, or another in its folder, is training already.
+        ``RuntimeError`` if this run or another in its folder is training, or has gone on since this one was built.
         """
         if self.running:
             raise RuntimeError(f"This run is already training (step {self.step}): pause or stop it first.")
@@ -128,13 +129,20 @@ class Run:
             raise ValueError(f"steps must be 1 or more, not {steps}.")
         with contextlib.ExitStack() as held:
             held.enter_context(self._alone())
+            if any(step > self.step and self._checkpoints.whole(step) for step in self._checkpoints.steps()):
+                raise RuntimeError(
+                    f"{self.directory} has gone on to step {self._checkpoints.steps()[-1]} since this Run was built "
+                    f"(step {self.step}): build it anew."
+                )
             if isinstance(self._error, FloatingPointError):
                 self._go_back()
             self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
             if self.target > self.controls["total_steps"].numpy():
-                self.set("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+                self.controls.ask("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+                self._apply_controls()
             self._held = held.pop_all()
-        self._error, self.state = None, "building the graph"
+        self._settle()
+        self._error, self._working, self.state = None, True, "building the graph"
         self._times.clear()
         self._stop.clear()
         self._go.set()
@@ -143,15 +151,17 @@ class Run:
 
     def pause(self):
         """Hold after the current step, until ``resume``."""
-        if self.running:
-            self._go.clear()
-            self.state = "paused"
+        with self._change:
+            if self.running and not self._stop.is_set():
+                self._go.clear()
+                self.state = "paused"
 
     def resume(self):
         """Go on after ``pause``."""
-        if self.running:
-            self.state = "training"
-            self._go.set()
+        with self._change:
+            if self.running:
+                self.state = "training"
+                self._go.set()
 
     def stop(self):
         """End after the current step and keep a checkpoint; ``start`` goes on from there."""
@@ -162,44 +172,54 @@ class Run:
         """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds."""
         if self._thread:
             self._thread.join(timeout)
-        if self.running:
+        if self._thread and self._thread.is_alive():
             raise TimeoutError(f"Still {self.state} after {timeout} s, at step {self.step}.")
         if self._error:
             raise self._error
 
     def set(self, name, value):
         """Change a control: at the next step while training, at once otherwise."""
-        self.controls.ask(name, value)
-        if not self.running:
+        if self.running:
+            self.controls.ask(name, value)
+            return
+        self._settle()
+        with self._alone():
+            self.controls.ask(name, value)
             self._apply_controls()
-            self._tell()
+        self._tell()
 
     def sample(self):
         """The first test pictures, both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
         return samples.make(self.gan, *self._tests)
 
+    def _settle(self):
+        """When training has ended, its thread still lets the watchers look: wait for that."""
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join()
+
     # What the training thread does
 
     def _work(self):
         with self._held:
-            self._train()
+            try:
+                self._train()
+                ended = "finished" if self.step >= self.target else "stopped"
+            except Exception as error:  # handed to the main thread by wait()
+                self._error, ended = error, "failed"
+        with self._change:
+            self._working, self.state = False, ended
+        self._tell()
 
     def _train(self):
         self._tell()
-        try:
-            if self.step == 0 and not self._checkpoints.steps():
-                self._save()  # so that a run killed early starts from the same networks
-            if self.step < self.target:
-                data = pipeline.unpaired(
-                    self.root, self.profile.size, self.profile.batch_size, self.seed, start_step=self.step
-                )
-                self._fit(data, self.target - self.step)
-            self._apply_controls()  # a slider moved after the last step
-            self._save()
-            self.state = "finished" if self.step >= self.target else "stopped"
-        except Exception as error:  # handed to the main thread by wait()
-            self._error, self.state = error, "failed"
-        self._tell()
+        if self.step == 0 and not self._checkpoints.steps():
+            self._save()  # so that a run killed early starts from the same networks
+        if self.step < self.target:
+            lab = self.profile
+            data = pipeline.unpaired(self.root, lab.size, lab.batch_size, self.seed, start_step=self.step)
+            self._fit(data, self.target - self.step)
+        self._apply_controls()  # a slider moved after the last step
+        self._save()
 
     def _fit(self, data, steps):
         try:
@@ -223,8 +243,9 @@ class Run:
         self._times.append(time.perf_counter())
         for name, value in {"step": step, **logs}.items():
             self.history.setdefault(name, []).append(float(value))
-        if self.state == "building the graph":
-            self.state = "training"
+        with self._change:
+            if self.state == "building the graph":
+                self.state = "training"
         if step % self.profile.sample_every == 0 or step == self.target:
             self._keep_sample()
         if step % self.profile.checkpoint_every == 0:
@@ -243,10 +264,11 @@ class Run:
 
     def _refuse_broken(self, what, broken):
         if broken:
+            kept = self._checkpoints.steps()
+            back = f"then start: it goes on from the last good checkpoint, of step {kept[-1]}" if kept else ""
             raise FloatingPointError(
                 f"The {what} became NaN or infinite at step {self.step} ({', '.join(broken)}). Choose a lower learning "
-                "rate or smaller loss weights, then start: it goes on from the last good checkpoint, of step "
-                f"{max(self._checkpoints.steps(), default=0)}."
+                f"rate or smaller loss weights, {back or 'and build the run anew: no checkpoint is left'}."
             )
 
     def _refuse_broken_networks(self):
@@ -308,19 +330,27 @@ class Run:
             "Keras": layers.KERAS,
         }
 
+    @contextlib.contextmanager
     def _alone(self):
-        """The folder's lock, for a ``with``."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        try:
-            return files.lock(self.directory / ".lock", wait=False)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"Another Run, in this notebook or another program, trains in {self.directory}: stop it first, or "
-                "choose another directory."
-            ) from None
+        """One ``Run`` at a time works in the folder; the lock lies beside it, and outlives it."""
+        place = self.directory.resolve()
+        with contextlib.ExitStack() as held:
+            with self._writing():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(files.lock(place.with_name(f".{place.name}.lock"), wait=False))
+                except BlockingIOError:
+                    raise RuntimeError(
+                        f"Another Run trains in {self.directory}, in this notebook or another program. Wait for it "
+                        "(run.wait()) or stop it (run.stop(); TrainingPanel(run) shows its panel), or choose another "
+                        "directory."
+                    ) from None
+            yield
 
     def _go_back(self):
         """To the last good checkpoint; what was decided after it counts as decided now."""
+        if not self._checkpoints.steps():
+            raise CheckpointError(f"{self.directory} has no checkpoint to go back to: build the run anew.")
         now = self.controls.values_now()
         self._continue()
         with self._writing():

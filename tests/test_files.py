@@ -40,20 +40,20 @@ def test_a_folder_takes_the_place_of_a_folder_but_a_file_does_not(tmp_path):
 LOCKED = """
 import sys, time
 from labutils import files
-file = files.lock(sys.argv[1])
-print("locked", flush=True)
-time.sleep(60)
+with files.lock(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(60)
 """
 
 
 def test_a_lock_keeps_others_out_until_it_is_closed_or_its_process_killed(tmp_path):
     path = tmp_path / "lock"
-    with files.lock(path), pytest.raises(BlockingIOError):
-        files.lock(path, wait=False)
+    with files.lock(path), pytest.raises(BlockingIOError), files.lock(path, wait=False):
+        pass
     with subprocess.Popen([sys.executable, "-c", LOCKED, path], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(BlockingIOError):
-            files.lock(path, wait=False)
+        with pytest.raises(BlockingIOError), files.lock(path, wait=False):
+            pass
         other.send_signal(signal.SIGKILL)
     with files.lock(path, wait=False):
         pass
@@ -67,3 +67,17 @@ def test_a_drive_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch)
     monkeypatch.setattr(files.fcntl, "flock", refuse)
     with files.lock(tmp_path / "lock"):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_does_not_keep_a_lock(tmp_path):
+    with files.lock(tmp_path / "lock"):
+        child = os.fork()
+        if not child:
+            signal.pause()
+    try:
+        with files.lock(tmp_path / "lock", wait=False):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

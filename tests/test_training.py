@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from labutils import cyclegan, models
+from labutils.checkpoints import CheckpointError
 from labutils.training import LinearDecay, Run
 
 
@@ -68,16 +69,65 @@ def test_another_run_in_the_folder_is_refused_until_the_first_has_ended(make_gan
     other = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # built before: it is refused when it starts
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     run.start(3)
-    with pytest.raises(RuntimeError, match="Another Run, .* trains in .*run: stop it first"):
+    with pytest.raises(RuntimeError, match=r"Another Run trains in .*run, .*run.stop\(\)"):
         other.start()
     with pytest.raises(RuntimeError, match="Another Run"):
+        other.set("cycle", 1)
+    with pytest.raises(RuntimeError, match="Another Run"):
         Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    assert not other.running and other.state == "ready"
+    assert not other.running and other.state == "ready" and not other.controls.pending
     run.wait(120)
+    with pytest.raises(RuntimeError, match=r"has gone on to step 3 since this Run was built \(step 0\)"):
+        other.start()
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # an idle run holds nothing
     again.start(1)
     again.wait(120)
     assert again.step == 4
+
+
+def test_a_folder_deleted_while_it_trains_is_still_the_first_runs(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    deleted, tried = threading.Event(), threading.Event()
+    run.callbacks.append(At(step_4=lambda: (shutil.rmtree(tmp_path / "run"), deleted.set(), tried.wait(120))))
+    run.start(7)
+    assert deleted.wait(120)
+    with pytest.raises(RuntimeError, match="Another Run"):
+        Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    tried.set()
+    run.wait(120)
+    assert Run(make_gan(), orchard_root, tiny, tmp_path / "run").step == 7
+
+
+def test_what_is_pressed_while_the_last_pictures_are_drawn(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    drawing, drawn = threading.Event(), threading.Event()
+    run.watchers.append(lambda: run.state == "finished" and (drawing.set(), drawn.wait(0.3)))
+    run.start(2)
+    assert drawing.wait(120)
+    run.pause()
+    run.resume()
+    assert run.state == "finished" and not run.running
+    run.start(2)  # after the watcher
+    run.wait(120)
+    assert run.step == 4 and run.state == "finished"
+
+
+def test_a_pause_after_stop_does_not_hold_it(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start()
+    run.stop()
+    run.pause()
+    run.wait(120)
+    assert run.state == "stopped"
+
+
+def test_a_watcher_that_fails_at_the_start_is_heard(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.watchers.append(lambda: run.state == "building the graph" and 1 / 0)
+    run.start()
+    with pytest.raises(ZeroDivisionError):
+        run.wait(120)
+    assert run.state == "failed" and not run.running
 
 
 def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, tiny, tmp_path):
@@ -136,9 +186,13 @@ def test_nan_stops_the_run_keeps_the_last_good_checkpoint_and_says_what_to_try(m
         run.wait(120)
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     assert again.step == 3 and finite(again)
+    run.start()  # a value that no slider can have does not come back
+    run.wait(120)
+    assert run.step == 12 and float(run.controls["cycle"]) == 10 and finite(run)
 
 
-@pytest.mark.parametrize("step", [4, 5, 11])  # what it breaks is a loss, a state to be kept, the last state
+# What it breaks is a loss, a state to be kept with a sample, one without, the last state.
+@pytest.mark.parametrize("step", [4, 5, 8, 11])
 def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_as_they_are(
     make_gan, orchard_root, tiny, tmp_path, step
 ):
@@ -149,7 +203,8 @@ def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_
     with pytest.raises(FloatingPointError, match=f"start: it goes on .* of step {step // 3 * 3}"):
         run.wait(120)
     assert not all(np.abs(weights).max() < 1e20 for weights in run.gan.generator_ab.get_weights())
-    assert max(int(path.name[5:]) for path in (run.directory / "checkpoints").glob("step-*")) == step // 3 * 3
+    for kept in ("checkpoints", "samples"):
+        assert all(int(path.stem[5:]) <= step for path in (run.directory / kept).glob("step-*"))
     run.set("learning_rate", 2**-13)
     run.start()
     run.wait(120)
@@ -157,6 +212,52 @@ def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_
     assert run.events == [(1, "cycle", 4.0), (step // 3 * 3, "learning_rate", 2**-13)]
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     assert again.events == run.events and again.step == 12
+
+
+def test_what_was_decided_around_nan_is_in_the_record(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    nan = At(step_4=lambda: (run.set("identity", 7), run.gan.loss_weights.cycle.assign(float("nan"))))
+    run.callbacks.append(nan)
+    run.start(3)
+    run.wait(120)
+    run.set("cycle", 2)  # at the step of the checkpoint it will go back to
+    run.start()
+    with pytest.raises(FloatingPointError):
+        run.wait(120)
+    run.callbacks[0] = At(step_6=run.stop)
+    run.set("identity", 5)  # what it was before
+    run.start()
+    run.wait(120)
+    assert run.events == [(3, "cycle", 2.0)]
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    assert again.events == run.events
+    assert {name: float(control) for name, control in again.controls.items()} == {
+        name: float(control) for name, control in run.controls.items()
+    }
+
+
+def test_a_move_in_the_very_step_that_breaks_is_kept(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_4=lambda: run.gan.loss_weights.cycle.assign(float("nan"))))
+    run.watchers.append(lambda: run.state == "failed" and run.controls.pending.update(identity=2.0))
+    run.start()
+    with pytest.raises(FloatingPointError):
+        run.wait(120)
+    run.watchers.clear()
+    run.start()
+    run.wait(120)
+    assert (3, "identity", 2.0) in run.events and float(run.controls["identity"]) == 2
+
+
+def test_nan_without_a_checkpoint_promises_none(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    lose = At(step_1=lambda: (shutil.rmtree(run.directory), run.gan.loss_weights.cycle.assign(float("nan"))))
+    run.callbacks.append(lose)
+    run.start()
+    with pytest.raises(FloatingPointError, match="step 2.*build the run anew: no checkpoint is left"):
+        run.wait(120)
+    with pytest.raises(CheckpointError, match="no checkpoint to go back to"):
+        run.start()
 
 
 def finite(run):
@@ -179,9 +280,10 @@ def test_xla_trains_the_same(make_gan, orchard_root, tiny, tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
-def test_a_control_acts_on_the_next_step_and_is_recorded(make_gan, orchard_root, tiny, tmp_path):
+@pytest.mark.parametrize("name", ["adversarial", "cycle", "identity"])
+def test_a_weight_acts_on_the_next_step_and_is_recorded(make_gan, orchard_root, tiny, tmp_path, name):
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    run.callbacks.append(At(step_4=lambda: run.set("cycle", 0)))
+    run.callbacks.append(At(step_4=lambda: run.set(name, 0)))
     run.start()
     run.wait(120)
     history = {name: np.array(values) for name, values in run.history.items()}
@@ -190,10 +292,26 @@ def test_a_control_acts_on_the_next_step_and_is_recorded(make_gan, orchard_root,
         "cycle": history["cycle_a"] + history["cycle_b"],
         "identity": history["identity_a"] + history["identity_b"],
     }
-    with_cycle = parts["adversarial"] + 10 * parts["cycle"] + 5 * parts["identity"]
-    without = parts["adversarial"] + 5 * parts["identity"]
-    np.testing.assert_allclose(history["generators"], np.where(history["step"] <= 4, with_cycle, without), rtol=1e-4)
-    assert run.events == [(4, "cycle", 0.0)]
+    weights = {"adversarial": 1, "cycle": 10, "identity": 5}
+    whole = sum(weight * parts[part] for part, weight in weights.items())
+    without = whole - weights[name] * parts[name]
+    np.testing.assert_allclose(history["generators"], np.where(history["step"] <= 4, whole, without), rtol=1e-4)
+    assert run.events == [(4, name, 0.0)]
+
+
+def test_a_run_follows_its_schedule(make_gan, orchard_root, tiny, tmp_path):
+    lab = dataclasses.replace(tiny, steps=8, constant_steps=4, learning_rate=2**-12, discriminator_pace=2.0)
+    run, rates = Run(make_gan(), orchard_root, lab, tmp_path / "run"), []
+
+    def note():
+        optimizers = (run.gan.generator_optimizer, run.gan.discriminator_optimizer)
+        rates.append([float(optimizer._learning_rate(int(optimizer.iterations))) for optimizer in optimizers])
+
+    run.callbacks.append(At(**{f"step_{step}": note for step in range(1, 9)}))
+    run.start()
+    run.wait(120)
+    falling = np.array([1, 1, 1, 1, 0.75, 0.5, 0.25, 0]) * 2**-12
+    np.testing.assert_allclose(rates, np.stack([falling, 2 * falling], axis=1), rtol=1e-6)
 
 
 def test_nonsense_for_a_control_is_refused(make_gan, orchard_root, tiny, tmp_path):
@@ -225,6 +343,13 @@ def test_what_is_kept_by_step(make_gan, orchard_root, tiny, tmp_path):
     step, pictures = run.samples
     assert step == 12 and pictures["fake_b"].dtype == np.uint8 and pictures["fake_b"].shape == (4, 32, 32, 3)
     assert not list((tmp_path / "run").rglob("*.tmp")) + list((tmp_path / "run").rglob(".writing*"))
+
+
+def test_a_run_ends_with_a_sample_wherever_it_ends(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.start(4)  # samples are kept every 6 steps
+    run.wait(120)
+    assert run.samples[0] == 4 and (run.directory / "samples" / "step-00000004.png").exists()
 
 
 def test_more_steps_after_the_end_still_learn(make_gan, orchard_root, tiny, tmp_path):

@@ -44,7 +44,8 @@ def variation(function):
             "Only the pixels to the right are compared. Add those below.": right.mean() / unit,
             "Right but for the unit: divide by 255², the whole range squared.": (down + right).mean(),
             "The unit goes in squared: the differences are squared, so divide by 255².": (down + right).mean() / 255,
-            "np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].": wrapped / unit,
+            "np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].": wrapped
+            / unit,
             "This is the sum. Take the mean over all positions and colours.": (down + right).sum() / unit,
         },
     )

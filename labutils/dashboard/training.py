@@ -1,5 +1,6 @@
 """The panel of lesson 3: watch a training, steer it, hold it, end it, and look back."""
 
+import contextlib
 import html
 import json
 import time
@@ -97,7 +98,8 @@ class TrainingPanel(widgets.VBox):
     def _move(self, name, value):
         follows = name not in self.run.controls.pending and self.sliders[name].value == self._shown_as(name)
         if not follows:
-            self.run.set(name, value)
+            with self._refusals():
+                self.run.set(name, value)
             self._show_controls()
 
     def _shown_as(self, name):
@@ -110,8 +112,14 @@ class TrainingPanel(widgets.VBox):
         if not steps and not run.running and run.step >= run.controls["total_steps"].numpy():
             self.status.value = f"The plan of {run.step} steps is done: <b>More steps</b> goes on from here."
             return
-        try:
+        with self._refusals():
             run.start(steps)
+
+    @contextlib.contextmanager
+    def _refusals(self):
+        """What the run refuses is said on the panel: nobody sees what a button's function raises."""
+        try:
+            yield
         except (RuntimeError, CheckpointError) as error:
             self.status.value = html.escape(str(error))
 
@@ -152,7 +160,8 @@ class TrainingPanel(widgets.VBox):
         generators = {"ab": run.gan.generator_ab, "ba": run.gan.generator_ba}
         reports = {name: metrics.report(g, run.root, name, limit=PAIRS) for name, g in generators.items()}
         self.quality[run.step] = reports
-        files.write(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
+        with contextlib.suppress(OSError):  # a full disk is the run's to tell, when it writes what it needs
+            files.write(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
         if not first:  # the first also renders the truth
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
