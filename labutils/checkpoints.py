@@ -3,13 +3,14 @@
 import hashlib
 import io
 import json
-import os
 import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from labutils import files
 
 
 class CheckpointError(Exception):
@@ -37,21 +38,17 @@ class Checkpoints:
         """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
         if self.whole(step):
             return
-        aside, place = self.place / f".writing-{os.getpid()}", self._folder(step)
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            self.state.write(str(aside / "state"))
-            losses = io.BytesIO()  # savez, writing to a full disk, would also complain from a destructor
-            np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
-            (aside / "history.npz").write_bytes(losses.getvalue())
-            hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
-            card = json.dumps({"step": step, "files": hashes, **self.identity}).encode()
-            (aside / "card").write_bytes(sealed(card))
-            shutil.rmtree(place, ignore_errors=True)  # a damaged one of the same step
-            os.rename(aside, place)
+            with files.aside(self._folder(step)) as aside:
+                aside.mkdir()
+                self.state.write(str(aside / "state"))
+                losses = io.BytesIO()  # savez, writing to a full disk, would also complain from a destructor
+                np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
+                (aside / "history.npz").write_bytes(losses.getvalue())
+                hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
+                card = json.dumps({"step": step, "files": hashes, **self.identity}).encode()
+                (aside / "card").write_bytes(sealed(card))
         except (OSError, tf.errors.OpError) as error:
-            shutil.rmtree(aside, ignore_errors=True)
             raise CheckpointError(
                 f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
                 f"Earlier checkpoints are untouched: {self.steps() or 'none'}. Is the disk full?"

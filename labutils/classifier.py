@@ -70,9 +70,6 @@ class DomainClassifier:
 
     def accuracy(self, root):
         """The share of the held-out pictures, ``root/testA`` and ``root/testB``, that it tells right."""
-        real_a, real_b = self._real(root, "test")
+        real_a, real_b = (pipeline.pictures(root, f"test{domain}", self.size) / 2 + 0.5 for domain in "AB")
         right = self.accepts(real_a, "a") * len(real_a) + self.accepts(real_b, "b") * len(real_b)
         return right / (len(real_a) + len(real_b))
-
-    def _real(self, root, part):
-        return [pipeline.pictures(root, f"{part}{domain}", self.size) / 2 + 0.5 for domain in "AB"]

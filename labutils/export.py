@@ -48,10 +48,7 @@ def saved_model(generator, path, size=256):
             tf.saved_model.save(module, str(aside), signatures=module.translate)
         # Loaded from where it was just written, never from a place that others can write to first.
         serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
-        report = _compare(
-            generator, path, aside, size, lambda picture: next(iter(serve(tf.constant(picture)).values()))
-        )
-    return report
+        return _compare(generator, path, aside, size, lambda picture: [*serve(tf.constant(picture)).values()][0])
 
 
 def tflite(generator, path, size):
@@ -78,8 +75,7 @@ def tflite(generator, path, size):
             interpreter.invoke()
             return interpreter.get_tensor(target["index"])
 
-        report = _compare(generator, path, aside, size, run)
-    return report
+        return _compare(generator, path, aside, size, run)
 
 
 def _graph(generator, shape):

@@ -12,26 +12,8 @@ from skimage.metrics import structural_similarity
 from tqdm.auto import tqdm
 
 from labutils import datasets, generators
-from labutils.classifier import DomainClassifier
+from labutils.classifier import DomainClassifier as DomainClassifier
 from labutils.datasets import folder
-
-__all__ = [
-    "DomainClassifier",
-    "choose",
-    "colour_matching",
-    "copy",
-    "errors",
-    "features_of",
-    "gains",
-    "kid",
-    "nearest",
-    "psnr",
-    "report",
-    "ssim",
-    "test_pairs",
-    "translated",
-    "worst",
-]
 
 
 def squared_error(image, truth, mask):
@@ -154,14 +136,8 @@ def test_pairs(root, direction, limit=None):
     a, b = np.stack([pair.a for pair in pairs]), np.stack([pair.b for pair in pairs])
     if direction == "ab":
         return a, [b], mask
-    return (
-        b,
-        [
-            np.stack([domain.render(scene, scenes["size"], "a", variety) for scene in tests])
-            for variety in domain.VARIETIES
-        ],
-        mask,
-    )
+    size, kinds = scenes["size"], domain.VARIETIES
+    return b, [np.stack([domain.render(scene, size, "a", kind) for scene in tests]) for kind in kinds], mask
 
 
 def copy(batch, training=False):

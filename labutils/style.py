@@ -13,26 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from labutils import features as vgg_features
 from labutils.pictures import as_picture, resize
-from labutils.style_losses import (
-    NORMALISERS,
-    Weights,
-    content_loss,
-    gram_matrix,
-    style_factor,
-    style_loss,
-    total_variation,
-)
+from labutils.style_losses import NORMALISERS, Weights, content_loss, gram_matrix, style_loss, total_variation
+from labutils.style_losses import style_factor as style_factor
 
-__all__ = [
-    "NORMALISERS",
-    "PRESETS",
-    "StyleTransfer",
-    "coarse_to_fine",
-    "content_loss",
-    "gram_matrix",
-    "memory",
-]
-__all__ += ["style_factor", "style_loss", "total_variation"]
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block4_conv2"
 PRESETS = {
@@ -50,13 +33,8 @@ PRESETS = {
 
 def memory(height, width, layers):
     """About how many GB an optimisation at this size takes: feature maps, kept for the gradient."""
-    filters = 0.0
-    last = max(layers)  # names sort in the network's order
-    for name in vgg_features.layer_names("vgg19"):
-        if name <= last:
-            block = int(name[5])
-            filters += vgg_features.FILTERS[block - 1] / 4 ** (block - 1)
-    return 3 * 4 * filters * height * width / 1e9
+    before = (int(name[5]) - 1 for name in vgg_features.layer_names("vgg19") if name <= max(layers))  # names sort
+    return 3 * 4 * sum(vgg_features.FILTERS[block] / 4**block for block in before) * height * width / 1e9
 
 
 def _refuse_unfit(shape, layers, limit):

@@ -304,16 +304,8 @@ class Run:
     # Continuing
 
     def _tracked(self):
-        gan = self.gan
-        return {
-            **{name: getattr(gan, name) for name in NETWORKS},
-            "generator_optimizer": gan.generator_optimizer,
-            "discriminator_optimizer": gan.discriminator_optimizer,
-            "pool_a": gan.pool_a,
-            "pool_b": gan.pool_b,
-            "step": gan.step,
-            **self.controls,
-        }
+        parts = (*NETWORKS, "generator_optimizer", "discriminator_optimizer", "pool_a", "pool_b", "step")
+        return {name: getattr(self.gan, name) for name in parts} | self.controls
 
     def _identity(self):
         """What a checkpoint must have been made with to be continued here."""

@@ -80,6 +80,7 @@ def test_a_copy_gains_nothing_and_keeps_the_background(orchard_root):
 
 
 def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
+    tf.keras.utils.set_random_seed(0)
     network = models.build({"kind": "unet_generator", "filters": 4, "levels": 2, "image_size": 32, "attention": True})
     painted = metrics.report(network, orchard_root, "ba")["gain"]
     translate.save_generator(network, tmp_path / "step-00000008-ba", steps=8)

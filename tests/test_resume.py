@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import checkpoints, cyclegan, layers, models, profile
+from labutils import checkpoints, cyclegan, files, layers, models, profile
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
 
@@ -148,11 +148,11 @@ def save_until_killed(folder, line=0, delay=0):
 
 
 def die_at(line):
-    """Let this process kill itself before the given line, counted from here, of checkpoints.py and shutil.py."""
+    """Let this process kill itself before the given line, counted from here, of what saving executes."""
     left = [line]
 
     def trace(frame, event, _):
-        if frame.f_code.co_filename not in (checkpoints.__file__, shutil.__file__):
+        if frame.f_code.co_filename not in (checkpoints.__file__, files.__file__, shutil.__file__):
             return None
         left[0] -= event == "line"
         if not left[0]:
