@@ -10,10 +10,6 @@ import os
 import platform
 import time
 
-# Where the processor can, convolutions multiply in bfloat16, which is faster; weights and sums stay float32.
-os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
-os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
-
 import tensorflow as tf
 
 from labutils import cyclegan, files, metrics, models, profile, training, translate
@@ -53,6 +49,9 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(RECIPES)}")
+    # Where the processor can, convolutions multiply in bfloat16, which is faster; weights and sums stay float32.
+    os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
+    os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     for name in options.names:
         train(name, options.seed)
 

@@ -12,6 +12,7 @@ python benchmarks/recipe.py --write               # put the tables of kept runs 
 
 import argparse
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -64,6 +65,12 @@ JUDGED = ("class", "pool of 50", "4,000 steps")  # scored on the held-out pairs,
 SCORES = ["A → B", "B → A", "background A → B", "background B → A"]
 
 
+def settings(lab):
+    """What of the profile ``lab`` a training depends on, as JSON keeps it."""
+    kept = {key: value for key, value in dataclasses.asdict(lab).items() if key[:5] not in ("cost", "style")}
+    return json.loads(json.dumps(kept))
+
+
 def measure(name, seed):
     """Train one recipe with one seed, unless that was done; keeps and returns its scores."""
     key = f"recipe-{re.sub('[^a-z0-9]+', '-', name)}-{seed}"
@@ -80,7 +87,7 @@ def measure(name, seed):
     run = training.Run(gan, root, lab, profile.home("runs", key), seed=seed)
     run.start()
     run.wait()
-    result = {"recipe": name, "seed": seed, "machine": tables.machine()}
+    result = {"recipe": name, "seed": seed, "profile": settings(lab), "machine": tables.machine()}
     if name in JUDGED:
         metrics.choose(run.directory / "generators", public.validation(lab))
     for direction, network in (("ab", gan.generator_ab), ("ba", gan.generator_ba)):

@@ -70,7 +70,7 @@ PROFILES = {
     ),
     "full": Profile(
         name="full",
-        cost="a GPU and one to two days; the paper's recipe on real photographs",
+        cost="a GPU and half a day to two days; the paper's recipe on real photographs",
         dataset="apple2orange",
         size=256,
         train=1019,

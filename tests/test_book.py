@@ -71,7 +71,7 @@ def test_a_picture_keeps_its_words(lesson):
     (output,) = executed.cells[0].outputs
     assert set(output["data"]) == {"text/html"}
     assert '<img alt="a &quot;red&quot; field"' in output["data"]["text/html"]
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="no words"):
         book.execute(lesson(SHOWN.format(alt=None)))
 
 
@@ -99,6 +99,7 @@ def test_a_site_that_needs_nothing_and_is_found_has_no_faults(tmp_path):
     (tmp_path / "page.html").write_text(GOOD)
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
     assert book.faults(tmp_path, ["page"]) == []
+    assert book.faults(tmp_path, ["page", "gone"])[0].startswith("gone.html: not there")
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["other"]})')
     assert book.faults(tmp_path, ["page"]) == ["page: the search does not know it"]
 

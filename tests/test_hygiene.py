@@ -110,15 +110,6 @@ def test_the_readme_gives_the_scores_of_the_shipped_generators(pair):
     assert [cell.strip() for cell in row.split("|")[2:-1]] == [*decibels, backgrounds]
 
 
-@pytest.mark.parametrize("pair", ["orchard128-unet", "orchard128-resnet"])
-def test_the_readme_gives_the_steps_of_the_shipped_generators(pair):
-    steps = {}
-    for phase in json.loads((ROOT / f"pretrained/{pair}-ab.json").read_text())["phases"]:
-        steps[phase["size"]] = steps.get(phase["size"], 0) + phase["steps"]
-    row = next(line for line in text_of(ROOT / "README.md").splitlines() if line.startswith(f"| the pair `{pair}`"))
-    assert f"{steps[64]:,} steps at 64 px and up to {steps[128]:,} at 128," in row
-
-
 def test_the_readme_gives_the_size_of_the_shipped_features():
     size = (ROOT / "pretrained" / "vgg16_features_8bit.npz").stat().st_size
     assert f"({size / 1e6:.1f} MB, `pretrained/`)" in text_of(ROOT / "README.md")

@@ -62,6 +62,13 @@ def test_the_same_seed_is_the_same_scene_and_another_is_not(module):
         assert one.min() == 1 or np.abs(one - three).max() > 0.1  # the meadow's mask is all ones
 
 
+def test_no_two_datasets_draw_their_scenes_alike():
+    """Each has a stream of random numbers of its own."""
+    scenes = [datasets.rendered(name).render_pair(0, 24).a for name in datasets.RENDERED]
+    for number, one in enumerate(scenes):
+        assert all(np.abs(one - other).max() > 0.1 for other in scenes[:number])
+
+
 def test_one_picture_is_the_same_alone(module):
     pair = module.render_pair(11, 24)
     np.testing.assert_array_equal(module.render(11, 24, "a"), pair.a)

@@ -109,7 +109,7 @@ def test_the_password_is_kept_as_a_hash_that_others_may_not_read(server):
     assert password not in file.read_text() and file.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "0:0:0:0:0:0:0:0"])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"])
 def test_every_network_only_in_words(address):
     with pytest.raises(ValueError, match="INTERFACE=all-interfaces"):
         serve.address_of(address)

@@ -91,3 +91,13 @@ def test_no_seams_with_instance_normalisation(name, tile):
             if 0 < line < length:
                 ratios.append(gradients(tiled, axis)[line - 1] / gradients(whole, axis)[line - 1])
     assert ratios and np.mean(ratios) <= 1.05 and max(ratios) <= 1.1, ratios
+
+
+def test_the_factor_of_a_network_is_the_product_of_its_strides():
+    layers = tf.keras.layers
+    down = [layers.Conv2D(2, 3, stride, padding="same") for stride in (3, 1, 2)]
+    up = [layers.Conv2DTranspose(3, 3, 6, padding="same")]
+    assert translate._factor(tf.keras.Sequential([layers.Input((None, None, 3)), *down, *up])) == 6
+    for name, factor in (("unet", 16), ("resnet", 4)):
+        generator = getattr(models, f"{name}_generator")
+        assert translate._factor(generator(filters=2)) == factor

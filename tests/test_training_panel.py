@@ -368,3 +368,24 @@ def test_drawing_and_measuring_take_a_small_share_of_the_time(panel, monkeypatch
         run.samples = (step, {})
         panel._measure(False)
     assert 3 <= len(measured) // 2 <= 5  # two seconds each: every 40
+
+
+def test_what_a_run_refuses_is_said_on_the_panel(make_gan, orchard_root, tiny, tmp_path, monkeypatch):
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
+    other = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    other.start(3)
+    panel.start.click()
+    assert "Another Run trains" in panel.status.value
+    panel.status.value = ""
+    panel.sliders["cycle"].value = 3
+    assert "Another Run trains" in panel.status.value and panel.sliders["cycle"].value == 10  # as in force
+    other.wait(120)
+    panel.start.click()
+    assert "has gone on to step 3" in panel.status.value
+
+    def full(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("labutils.files.lock", full)
+    panel.start.click()
+    assert "Is the disk full?" in panel.status.value

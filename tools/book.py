@@ -56,22 +56,24 @@ def still(models, key):
 
 
 def picture(words, kind, data):
-    """An HTML element for the base64 ``data`` of a picture, with ``words`` for those who cannot see it."""
+    """An HTML element for the base64 ``data`` of a picture, with ``words`` for those who cannot see it.
+
+    Raises ``ValueError`` if there are none: a page would show the picture without.
+    """
+    if not words:
+        raise ValueError("A picture of this lesson has no words: give Image an alt, or a widget a tooltip.")
     return f'<img alt="{html.escape(words)}" style="max-width:100%" src="data:{kind};base64,{data}">'
 
 
 def as_html(book):
-    """Replace widgets and bare pictures among the outputs of ``book`` by HTML, in place; drop the stored state.
-
-    Raises ``KeyError`` for a picture without words: a page would show it without.
-    """
+    """Replace widgets and bare pictures among the outputs of ``book`` by HTML, in place; drop the stored state."""
     models = book.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
     for output in (output for cell in book.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
         if VIEW in data:
             output["data"] = {"text/html": still(models, data[VIEW]["model_id"])}
         elif "text/html" not in data and (kind := next((kind for kind in data if kind.startswith("image/")), None)):
-            output["data"] = {"text/html": picture(output["metadata"][kind]["alt"], kind, data[kind])}
+            output["data"] = {"text/html": picture(output["metadata"].get(kind, {}).get("alt"), kind, data[kind])}
     return book
 
 
@@ -95,7 +97,7 @@ class Page(HTMLParser):
         place = attributes.get("src") or (attributes.get("href", "") if tag == "link" else "")
         if tag == "img" and not attributes.get("alt", "").strip():
             self.faults.append(f"a picture without words: {place[:80]}")
-        if tag != "a" and place.startswith(("http:", "https:", "//")):
+        if tag != "a" and attributes.get("rel") != "canonical" and place.startswith(("http:", "https:", "//")):
             self.faults.append(f"from the network: {place}")
 
 
@@ -105,7 +107,10 @@ def faults(site, pages):
     for path in sorted(site.rglob("*.html")):
         found += [f"{path.relative_to(site)}: {fault}" for fault in Page(path.read_text(encoding="utf-8")).faults]
     for page in pages:
-        if "search.html" not in (site / f"{page}.html").read_text(encoding="utf-8"):
+        path = site / f"{page}.html"
+        if not path.exists():
+            found.append(f"{path.name}: not there; make book builds it")
+        elif "search.html" not in path.read_text(encoding="utf-8"):
             found.append(f"{page}.html: no way to the search")
     index = site / "searchindex.js"
     text = index.read_text(encoding="utf-8") if index.exists() else "({})"

@@ -42,7 +42,7 @@ def address_of(interface):
     except ValueError:
         listed = "".join(f"\n  INTERFACE={name}  ({address})" for name, address in known.items())
         raise ValueError(f"Choose the network to serve, by name or address; {interface!r} is none:{listed}") from None
-    if address.is_unspecified:
+    if (getattr(address, "ipv4_mapped", None) or address).is_unspecified:
         raise ValueError(
             f"{interface} means every network this machine is in. If that is what you want: INTERFACE={EVERYWHERE}"
         )

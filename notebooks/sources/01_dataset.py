@@ -59,7 +59,7 @@ plots.grid(
     [[picture for pair in three for picture in (pair.a, pair.b)] for three in pairs.values()],
     row_titles=list(pairs),
     column_titles=[f"scene {i}: {domain}" for i in (1, 2, 3) for domain in "AB"],
-    alt="Three rows, orchard, paddock and meadow, each with three scenes drawn in domain A and in domain B.",
+    alt="A row for each renderer, with three scenes drawn in domain A and in domain B.",
 )
 
 # %% [markdown]

@@ -431,7 +431,7 @@ plots.grid(
 # %%
 reports = {
     direction: metrics.report(generator, root, direction)
-    for direction, generator in (("ab", gan.generator_ab), ("ba", gan.generator_ba))
+    for direction, generator in (("ab", run.gan.generator_ab), ("ba", run.gan.generator_ba))
     if datasets.truth_of(root)
 }
 for direction, report in reports.items():
@@ -452,10 +452,11 @@ if reports and lab.name == "class" and not run.events and run.step == lab.steps:
 #
 # ## Continue a run
 #
-# The folder holds the last two checkpoints, the sample pictures by step, and the generators. A new `Run` on the
-# same folder takes up where the old one stopped: same weights, same optimizer, same pool, same place in the
-# shuffled data. On a CPU the continued run is equal to the unbroken one, bit for bit; the tests of this course
-# kill it after every step to make sure.
+# The folder holds the last two checkpoints, the sample pictures by step, and the generators. Once a run has ended or
+# was stopped, a new `Run` on the same folder takes up where it was: same weights, same optimizer, same pool, same place
+# in the shuffled data. (Two at a time would spoil each other's files: while one trains, another is refused.) On a CPU
+# the continued run is equal to the unbroken one, bit for bit; the tests of this course kill it after every step to make
+# sure.
 
 # %%
 tf.keras.utils.set_random_seed(2)  # other first weights: all that counts comes from the folder
