@@ -93,6 +93,8 @@ bench: setup ## speed and memory, measured side by side (three hours); tables in
 	$(VENV)/bin/python benchmarks/style.py --write
 	$(VENV)/bin/python benchmarks/step.py
 	$(VENV)/bin/python benchmarks/step.py --write
+	$(VENV)/bin/python benchmarks/where.py
+	$(VENV)/bin/python benchmarks/where.py --write
 	$(VENV)/bin/python benchmarks/time_to_quality.py
 	$(VENV)/bin/python benchmarks/time_to_quality.py --write
 

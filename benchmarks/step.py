@@ -59,6 +59,7 @@ ROWS = {
     "cores-unet-128": Row("cores", None, 128, 32),
     "cores-resnet-64": Row("cores", None, 64, 32, 6),
     "cores-resnet-128": Row("cores", None, 128, 32, 6),
+    "calls-class": Row("calls", None, 64),
     "shared-unet-64": Row("combined, shared", None, 64, 32),
     "shared-unet-128": Row("combined, shared", None, 128, 32),
     "shared-resnet-64": Row("combined, shared", None, 64, 32, 6),
@@ -80,6 +81,7 @@ WORDS = {
     "composite, untuned": "two composite models, without tf.data's tuning",
     "torch": "PyTorch, the paper's recipe written plainly",
     "cores": "the same step without `share_cores`",
+    "calls": "the same step, one in each call of `tf.function`; ours: ten (`steps_per_execution`)",
     "matmul": "share of the float32 matrix-multiply rate",
 }
 
@@ -87,12 +89,12 @@ WORDS = {
 SMALL, PRODUCT = 32, 4096  # the size with --tiny; the side of the matrices
 
 
-def fused(networks, pictures):
-    """The course's way: ``fit``, for as many steps as asked."""
+def fused(networks, pictures, **settings):
+    """The course's way: ``fit``, for as many steps as asked; ``settings`` go to ``compile``."""
     import tensorflow as tf
 
     gan = cyclegan.CycleGAN(*networks)
-    gan.compile()
+    gan.compile(**settings)
     data = tf.data.Dataset.from_tensors(pictures).repeat()
     return lambda steps: gan.fit(data, steps_per_epoch=steps, verbose=0)
 
@@ -161,11 +163,12 @@ def work(row, side, size, product):
 
     pictures = tuple(np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
     against, _, changed = row.against.partition(", ")
-    if side == "ours" or changed == "shared":
+    if side == "ours" or changed == "shared" or against == "calls":
         cyclegan.share_cores()
     tf.keras.utils.set_random_seed(0)
-    if side == "ours" or row.against == "cores":
-        run = fused(row.build(size), pictures)
+    if side == "ours" or against in ("cores", "calls"):
+        ten = {"steps_per_execution": 10} if (side, against) == ("ours", "calls") else {}
+        run = fused(row.build(size), pictures, **ten)
     elif row.against == "matmul":
         run = multiply(product)
     elif row.against == "torch":
@@ -200,9 +203,9 @@ def measure(name, tiny):
     """Of a row: the medians of both sides' seconds a step and of their ratio, and the extremes of the ratio."""
     row = ROWS[name]
     heavy = row.filters and row.size * row.filters > 128 * 32
-    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
+    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (50, 15) if row.against == "calls" else (5, 15)
     with process(name, "ours", tiny) as ours, process(name, "theirs", tiny) as theirs:
-        ours(1), theirs(1)  # builds graphs
+        ours(steps), theirs(steps)  # builds graphs
         times = np.array([[ours(steps), theirs(steps)] for _ in range(repeats)])
     middle, ratios, share = np.median(times, axis=0), times[:, 1] / times[:, 0], 1.0
     if row.against == "matmul":

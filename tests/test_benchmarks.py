@@ -24,6 +24,7 @@ import style  # noqa: E402
 import tables  # noqa: E402
 import textbook  # noqa: E402
 import time_to_quality  # noqa: E402
+import where  # noqa: E402
 
 import pretrained  # noqa: E402
 
@@ -91,6 +92,18 @@ def test_operations_are_counted_by_hand():
     assert step.convolution_flops(generator) == [2 * count for count in by_hand]
 
 
+def test_a_profile_is_summed_by_kernel(tmp_path):
+    images, weights = tf.ones((1, 32, 32, 8)), tf.ones((3, 3, 8, 8))
+    step = tf.function(lambda: tf.reduce_sum(tf.nn.conv2d(images, weights, 1, "SAME")))
+    step()
+    tf.profiler.experimental.start(str(tmp_path))
+    step()
+    tf.profiler.experimental.stop()
+    found = where.kernels(tmp_path)
+    assert all(seconds > 0 for seconds in found.values())
+    assert "convolutions" in map(where.kind, found) and not {"Process", "Run"} & set(found)
+
+
 def test_pytorchs_recipe_runs(pictures):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     torch.manual_seed(0)
@@ -134,6 +147,7 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     page.write_text(before := tables.README.read_text())
     monkeypatch.setattr(tables, "README", page)
     tables.write("step", step.table())
+    tables.write("where", where.table())
     tables.write("style", style.table())
     tables.write("quality", time_to_quality.table(3))
     tables.write("recipes", recipe.recipes())

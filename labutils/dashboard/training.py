@@ -170,7 +170,7 @@ class TrainingPanel(widgets.VBox):
         self.progress.max, self.progress.value = max(run.target, 1), run.step
         text = f"{run.state}: step {run.step} of {run.target}"
         if run.state == "building the graph":
-            text += f" (5 to 15 seconds; {run.profile.size} px, pool of {run.profile.pool_size})"
+            text += " (a few seconds at 64 px, up to half a minute at 256)"
         if run.state == "training":
             text += f" · {run.steps_per_second:.1f} steps a second · {_minutes(run.seconds_left)} left"
         if run.state == "failed":

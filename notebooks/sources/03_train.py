@@ -367,7 +367,7 @@ run.start()  # what the button Start does; it returns at once
 TrainingPanel(run)
 
 # %% [markdown]
-# Building the graph takes 5 to 15 seconds before the first step. While it trains, read each row of pictures from the
+# Building the graph takes a few seconds before the first step. While it trains, read each row of pictures from the
 # left: `real_a`, its translation `fake_b`, the way back `cycled_a`, and `same_a`; then the other direction. At first
 # little happens: the cheat "do nothing" is where it starts. Then colours come, first roughly, then in place.
 #
