@@ -146,6 +146,8 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
         lambda: re.search(mark, find("//img[contains(@alt, 'Marks')]").get_attribute("alt")), 300
     )  # moves near each other share one, and stand at the first
     assert int(moved.group(1)) <= int(marked.group(2)) <= int(step_of_last)
+    assert find("//img[starts-with(@title, 'Test pictures of both domains')]").is_displayed()
+    assert "javascript error" not in text()
     assert re.search(r"Measured at step \d+ on \d+ held-out pairs", text()) and "dark = called fake" in text()
 
     run_new_cell("print('a cell at step', 'some' if run.step else 'zero', run.state)")

@@ -1,4 +1,4 @@
-"""The translation panel in JupyterLab in a headless browser: upload a photograph, wipe, save."""
+"""Panels in JupyterLab in a headless browser: all show their pictures; upload a photograph, wipe, save."""
 
 import base64
 import io
@@ -21,14 +21,23 @@ red = __import__("numpy").full((30, 50, 3), (255, 0, 0), "uint8")
 panel = TranslatePanel({"repainted": models.unet_generator(None, filters=2, levels=1)}, {"red": red}, "kept")
 panel
 """
+OTHERS = """
+from labutils.dashboard import AugmentationPanel, FeatureMaps, PatchMover, StylePanel
+square = red[:32, :32].repeat(2, 0)[:32]
+network, judge = models.unet_generator(32, 4, levels=2), models.patch_discriminator(32, 4, strides=(2, 2))
+display(AugmentationPanel(square, 32), PatchMover(judge, square), FeatureMaps(network, square))
+style = StylePanel(square, square, steps=1, size=32)
+style.start.click()
+style
+"""
 
 
 @pytest.fixture(autouse=True)
 def lesson(tmp_path, monkeypatch):
-    """A notebook of one cell in the place of lesson 3."""
+    """A notebook of two cells in the place of lesson 3."""
     import nbformat
 
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.strip())])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip()) for code in (CODE, OTHERS)])
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     nbformat.write(book, tmp_path / "panel.ipynb")
     monkeypatch.setattr(test_browser, "LESSON", tmp_path / "panel.ipynb")
@@ -48,7 +57,8 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
     def shown():
         """The picture the browser shows, whatever way it came."""
         script = """
-            const image = document.querySelector("img.widget-image"), canvas = document.createElement("canvas");
+            const image = document.querySelector("img[title^='The picture, its']");
+            const canvas = document.createElement("canvas");
             [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
             canvas.getContext("2d").drawImage(image, 0, 0);
             return canvas.toDataURL("image/png");
@@ -84,3 +94,10 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
     (kept,) = tmp_path.rglob("sky-repainted.png")
     with Image.open(kept) as picture:
         assert picture.size == (60, 40) and picture.text["source"] == "sky.png"
+
+    browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-content")[1].send_keys(Keys.SHIFT, Keys.ENTER)
+    pictures = (
+        "return Array.from(document.images).filter(i => i.title && i.naturalWidth).map(i => i.title)"
+    )
+    wait_until(lambda: len(set(browser.execute_script(pictures))) == 6, 120)
+    assert "javascript error" not in text()

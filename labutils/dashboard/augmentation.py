@@ -4,6 +4,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from labutils import plots
+from labutils.dashboard import parts
 
 
 class AugmentationPanel(widgets.VBox):
@@ -22,7 +23,7 @@ class AugmentationPanel(widgets.VBox):
         self.button = widgets.Button(
             description="Draw at random", icon="random", tooltip="A new place and a new toss of the coin"
         )
-        self.picture = widgets.Image(
+        self.picture = parts.Picture(
             format="png",
             layout={"max_width": "520px"},
             tooltip="The picture enlarged, and the crop of it the network gets",

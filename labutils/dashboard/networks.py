@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from labutils import diagrams, models, plots
+from labutils.dashboard import parts
 
 WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "360px", "max_width": "100%"}}
 WRAPPED = {"flex_flow": "row wrap"}
@@ -58,7 +59,7 @@ class PatchMover(widgets.VBox):
         rows, columns = self.scores.shape
         self.row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row of scores", **WIDE)
         self.column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column of scores", **WIDE)
-        self.image = widgets.Image(
+        self.image = parts.Picture(
             format="png",
             layout=FIGURE,
             tooltip="The scores of all patches, and the picture with the patch of one score",
@@ -103,7 +104,7 @@ class FeatureMaps(widgets.VBox):
         names = list(self.maps)
         self.layer = widgets.Dropdown(options=names, value=names[min(1, len(names) - 1)], description="layer", **WIDE)
         self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", **WIDE)
-        self.image = widgets.Image(
+        self.image = parts.Picture(
             format="png", layout=FIGURE, tooltip="The picture, and one channel of what a layer makes of it"
         )
         self.words = widgets.HTML()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 from PIL import Image
+from traitlets import Unicode
 
 from labutils.datasets.reading import read_image
 
@@ -14,6 +15,15 @@ def button(description, icon, tooltip, action):
     made = widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "120px"})
     made.on_click(action)
     return made
+
+
+class Picture(widgets.Image):
+    """An image with words for those who cannot see it, its ``tooltip``.
+
+    The page's code for tooltips asks for a description, which ``widgets.Image`` lacks: without one it shows an error.
+    """
+
+    description = Unicode("").tag(sync=True)
 
 
 def uploaded(data):

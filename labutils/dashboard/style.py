@@ -61,8 +61,8 @@ class StylePanel(widgets.VBox):
         self.choices["size"].observe(lambda change: self._change(size=change["new"]), "value")
         self.uploads = {key: self._upload(key) for key in ("photograph", "painting")}
         self.status, self.notes = widgets.HTML(), widgets.HTML()
-        self.picture = widgets.Image(format="jpeg", layout={"max_width": "100%"}, tooltip="The picture painted so far")
-        self.curves = widgets.Image(format="png", layout={"max_width": "100%"}, tooltip="The losses by iteration")
+        self.picture = parts.Picture(format="jpeg", layout={"max_width": "100%"}, tooltip="The picture painted so far")
+        self.curves = parts.Picture(format="png", layout={"max_width": "100%"}, tooltip="The losses by iteration")
         self._drawn = 0.0
         rows = {"flex_flow": "row wrap"}
         super().__init__(

@@ -62,7 +62,7 @@ class TrainingPanel(widgets.VBox):
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
         self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
         self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
-        self.samples = widgets.Image(
+        self.samples = parts.Picture(
             format="jpeg", layout={"max_width": "100%", "display": "none"},
             tooltip="Test pictures of both domains: real, fake, cycled, same; and the scores of the fakes",
         )  # fmt: skip

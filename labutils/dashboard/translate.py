@@ -45,7 +45,7 @@ class TranslatePanel(widgets.VBox):
         )
         self.save = parts.button("Save", "download", "Write the translation as a PNG with its settings", self._save)
         self.status, self.caption = widgets.HTML(), widgets.HTML()
-        self.image = widgets.Image(format="jpeg", layout=SHOWN, tooltip="The picture, its translation and the way back")
+        self.image = parts.Picture(format="jpeg", layout=SHOWN, tooltip="The picture, its translation and the way back")
         super().__init__(
             [
                 widgets.HBox([self.upload, self.picture, self.generator], layout={"flex_flow": "row wrap"}),
