@@ -96,8 +96,6 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
         assert picture.size == (60, 40) and picture.text["source"] == "sky.png"
 
     browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-content")[1].send_keys(Keys.SHIFT, Keys.ENTER)
-    pictures = (
-        "return Array.from(document.images).filter(i => i.title && i.naturalWidth).map(i => i.title)"
-    )
+    pictures = "return Array.from(document.images).filter(i => i.title && i.naturalWidth).map(i => i.title)"
     wait_until(lambda: len(set(browser.execute_script(pictures))) == 6, 120)
     assert "javascript error" not in text()
