@@ -127,6 +127,7 @@ class Run:
             raise RuntimeError(f"This run is already training (step {self.step}): pause or stop it first.")
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be 1 or more, not {steps}.")
+        self._settle()
         with contextlib.ExitStack() as held:
             held.enter_context(self._alone())
             if any(step > self.step and self._checkpoints.whole(step) for step in self._checkpoints.steps()):
@@ -141,7 +142,6 @@ class Run:
                 self.controls.ask("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
                 self._apply_controls()
             self._held = held.pop_all()
-        self._settle()
         self._error, self._working, self.state = None, True, "building the graph"
         self._times.clear()
         self._stop.clear()
@@ -159,7 +159,7 @@ class Run:
     def resume(self):
         """Go on after ``pause``."""
         with self._change:
-            if self.running:
+            if self.running and self.state == "paused":
                 self.state = "training"
                 self._go.set()
 
