@@ -26,7 +26,7 @@ from labutils.dashboard import AugmentationPanel, FeatureMaps, PatchMover, Style
 square = red[:32, :32].repeat(2, 0)[:32]
 network, judge = models.unet_generator(32, 4, levels=2), models.patch_discriminator(32, 4, strides=(2, 2))
 display(AugmentationPanel(square, 32), PatchMover(judge, square), FeatureMaps(network, square))
-style = StylePanel(square, square, steps=1, size=32)
+style = StylePanel(square, 255 - square, steps=1, size=32)
 style.start.click()
 style
 """
