@@ -24,6 +24,7 @@ PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 CACHED = {  # the files keras.applications downloads: name and MD5
     "vgg16": ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
     "vgg19": ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5", "253f8cb515780f3b799900260a226db6"),
+    "vgg19 with classifier": ("vgg19_weights_tf_dim_ordering_tf_kernels.h5", "cbe5617147190e668d6c5d5026f83318"),
 }
 
 

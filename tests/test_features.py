@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from skimage import data
 
-from labutils import features, packing
+from labutils import features, imagenet, packing
 from labutils.pictures import resize
 from labutils.style_losses import gram_matrix
 
@@ -131,6 +131,28 @@ def test_reads_classic_h5_and_npz_alike(tmp_path):
         np.testing.assert_array_equal(one[name][1], two[name][1])
     model = features.vgg(weights=tmp_path / "a.npz")
     assert model.source == "VGG16 from a.npz" and model.output_names_by_layer[-1] == "block2_conv1"
+
+
+def test_the_classifier_sees_prepared_pixels_and_names_the_likeliest(empty_cache, monkeypatch):
+    name, _ = features.CACHED["vgg19 with classifier"]
+    empty_cache.mkdir(parents=True)
+    (empty_cache / name).write_bytes(b"half a file")
+    (empty_cache / imagenet.LABELS).write_text(json.dumps({"0": ["n0", "cup"], "1": ["n1", "cat"], "2": ["n2", "fig"]}))
+    assert imagenet.predict(np.zeros((50, 40, 3), np.uint8)) is None
+    md5 = hashlib.md5(b"half a file").hexdigest()
+    monkeypatch.setitem(features.CACHED, "vgg19 with classifier", (name, md5))
+
+    def colours(weights):  # stands for the network: its scores are the mean blue, green and red it is given
+        assert weights == str(empty_cache / name)
+        return lambda batch: tf.reduce_mean(batch, axis=(1, 2))
+
+    monkeypatch.setattr(tf.keras.applications, "VGG19", colours)
+    red, green, blue = 200, 10, 90
+    answer = imagenet.predict(np.full((50, 40, 3), (red, green, blue), np.uint8), count=2)
+    assert [label for label, _ in answer] == ["fig", "cup"]
+    np.testing.assert_allclose([score for _, score in answer], [red - 123.68, blue - 103.939], rtol=1e-3)
+    (empty_cache / imagenet.LABELS).unlink()
+    assert imagenet.predict(np.zeros((50, 40, 3), np.uint8)) is None
 
 
 def test_unfit_files_are_refused_by_name(tmp_path):

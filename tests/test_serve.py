@@ -1,10 +1,13 @@
 """The lab room's server: the real one answers on 127.0.0.1, and only those who have the password."""
 
+import contextlib
 import http.cookiejar
 import json
 import os
 import re
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -26,14 +29,14 @@ def free_port():
         return free.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A started server: its address, the password it printed, and the folder of its settings."""
-    folder, port = tmp_path_factory.mktemp("lab"), free_port()
+@contextlib.contextmanager
+def serving(folder, *options):
+    """A started server with ``folder`` for its settings: its address, and the password it printed."""
+    port = free_port()
     environment = {**os.environ, "LAB_HOME": str(folder), "JUPYTER_TOKEN": "token-from-outside"}
     environment |= {"JUPYTER_DATA_DIR": str(folder), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
     environment.pop("PASSWORD", None)
-    command = [sys.executable, TOOLS / "serve.py", "--interface=127.0.0.1", f"--port={port}", "--allow-root"]
+    command = [sys.executable, TOOLS / "serve.py", "--interface=127.0.0.1", f"--port={port}", "--allow-root", *options]
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
@@ -42,33 +45,42 @@ def server(tmp_path_factory):
             line = process.stdout.readline()
             assert line, (folder / "log").read_text()[-2000:]
             said += line
-        address = f"http://127.0.0.1:{port}"
-        assert f"{address}/lab" in said
         end = time.monotonic() + 300
-        while answer(f"{address}/api") is None:
+        while not listens(port):
             assert time.monotonic() < end and process.poll() is None, (folder / "log").read_text()[-2000:]
             time.sleep(0.2)
-        yield address, re.search(r"password: (\S+)", said)[1], folder
+        yield re.search(r"(https?://\S+)/lab", said)[1], re.search(r"password: (\S+)", said)[1]
     finally:
         process.terminate()
         process.wait(60)
 
 
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A started server: its address, the password it printed, and the folder of its settings."""
+    folder = tmp_path_factory.mktemp("lab")
+    with serving(folder) as (address, password):
+        yield address, password, folder
+
+
 def answer(url, opener=None, headers=None):
-    """The status of a GET, after redirections; ``None`` if nobody answers."""
+    """The status of a GET, after redirections."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
         return (opener or urllib.request.build_opener()).open(request, timeout=60).status
     except urllib.error.HTTPError as error:
         return error.code
-    except OSError:
-        return None
 
 
-def log_in(address, password):
+def log_in(address, password, *handlers):
     """An opener that has tried to log in with ``password``."""
     jar = http.cookiejar.CookieJar()
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), *handlers)
     opener.open(f"{address}/login", timeout=60).read()
     xsrf = next(cookie.value for cookie in jar if cookie.name == "_xsrf")
     form = urllib.parse.urlencode({"password": password, "_xsrf": xsrf}).encode()
@@ -141,12 +153,22 @@ def test_short_passwords_and_half_a_certificate_are_refused(tmp_path):
         serve.configuration("long-enough", tmp_path / "lab.pem", tmp_path / "lab.key")
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which makes a certificate, is not installed")
 def test_a_certificate_makes_it_https(tmp_path):
     pair = [tmp_path / "lab.pem", tmp_path / "lab.key"]
-    for path in pair:
-        path.touch()
-    settings = serve.configuration("long-enough", *pair)["ServerApp"]
-    assert [settings["certfile"], settings["keyfile"]] == list(map(str, pair))
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=lab -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*make.split(), "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+    with serving(tmp_path, f"--certificate={pair[0]}", f"--key={pair[1]}") as (address, password):
+        assert address.startswith("https://")
+        trusting = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=pair[0]))
+        assert answer(f"{address}/api/contents", log_in(address, password, trusting)) == 200
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            answer(f"{address}/api")
+        with pytest.raises(OSError):
+            answer(f"{address.replace('https', 'http')}/api")
+
+
+def test_the_board_says_what_others_can_read():
     text = serve.board("192.0.2.7", 8888, "long-enough", secure=True, given=True)
     assert "https://192.0.2.7:8888/lab" in text and "long-enough" not in text and "read along" not in text
     assert "read along" in serve.board("192.0.2.7", 8888, "long-enough", secure=False, given=True)
