@@ -1,6 +1,7 @@
 """The loops that benchmarks measure against compute what the course's step computes, and train what they should."""
 
 import dataclasses
+import io
 import json
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from nbformat import v4
+from PIL import Image
 
 from labutils import models, profile
 from labutils.datasets import pipeline
@@ -18,6 +20,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import gallery  # noqa: E402
 import minutes  # noqa: E402
+import readme_picture  # noqa: E402
 import recipe  # noqa: E402
 import step  # noqa: E402
 import style  # noqa: E402
@@ -188,6 +191,41 @@ def test_the_readme_names_the_mean_of_three_seeds(place, steps):
     grounds = " and ".join(f"{np.mean([r['background_psnr'] for r in side]):.0f}" for side in (ab, ba))
     page = (BENCHMARKS.parent / "README.md").read_text()
     assert len(ab) == 3 and f"64 px, {steps}, mean of three seeds | {' | '.join(fruit)} | {grounds} |" in page
+
+
+def test_lesson_3_tells_the_decibels_of_the_three_seeds():
+    cells = json.loads((BENCHMARKS.parent / "notebooks" / "03_train.ipynb").read_text())["cells"]
+    text = " ".join(" ".join("".join(cell["source"]) for cell in cells).split())
+    (ab, own_ab, more_ab), (ba, own_ba, more_ba) = (
+        (result[1], result[1]["copy_fruit_psnr"], [result[seed]["fruit_psnr"] for seed in (2, 0)])
+        for result in ([seed[f"held-out {direction}"] for seed in recipe.kept("class")] for direction in ("ab", "ba"))
+    )
+    assert f"(seed 1) gave {ab['fruit_psnr']:.1f} dB inside the fruit from apple to orange, where copying has" in text
+    assert f"where copying has {own_ab:.1f}, and {ba['fruit_psnr']:.1f} dB from orange to apple," in text
+    assert f"where copying has {own_ba:.1f}; the backgrounds kept {ab['background_psnr']:.0f} and" in text
+    others = [" and ".join(f"{value:.1f}" for value in more) for more in (more_ab, more_ba)]
+    assert f"Other seeds ended at {others[0]} dB, and at {others[1]}." in text
+    last, chosen, way_ab = (
+        np.mean([result[place]["gain"] for result in recipe.kept("class")])
+        for place in ("held-out ba", "chosen ba", "chosen ab")
+    )
+    assert f"the last step gained {last:.1f} dB in the mean, and the chosen one {chosen:.1f} (to the" in text
+    assert f"(to the orange, {way_ab:.1f} either way)" in text
+
+
+def test_the_readme_tells_how_many_scenes_judge_and_choose():
+    page = (BENCHMARKS.parent / "README.md").read_text()
+    result = recipe.kept("class")[0]
+    assert f"Inside the fruit of {result['held-out ab']['pictures']} held-out scenes" in page
+    assert f"gains most on {result['validation ab']['pictures']} other scenes" in page
+
+
+def test_the_readmes_picture_is_what_its_script_draws():
+    drawn, kept = (
+        np.asarray(Image.open(source).convert("L").resize((330, 105)), float)
+        for source in (io.BytesIO(readme_picture.draw()), readme_picture.TARGET)
+    )
+    assert abs(drawn - kept).mean() < 1
 
 
 def test_seconds_are_counted_by_section():

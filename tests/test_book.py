@@ -109,3 +109,20 @@ def test_a_fault_of_the_site_is_found(tmp_path, fault):
     (tmp_path / "page.html").write_text(BAD[fault])
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
     assert book.faults(tmp_path, ["page"]) == [f"page.html: {fault}"]
+
+
+def test_a_style_sheet_that_needs_the_network_is_found(tmp_path):
+    (tmp_path / "good.css").write_text('@import "own.css"; a { background: url(data:image/png;base64,//8=) }')
+    (tmp_path / "bad.css").write_text("@font-face { src: url('https://cdn.org/a.woff') } @import '//cdn.org/x.css';")
+    network = [f"bad.css: from the network: {place}" for place in ("https://cdn.org/a.woff", "//cdn.org/x.css")]
+    assert book.faults(tmp_path, []) == network
+
+
+def test_a_figure_that_did_not_reach_its_page_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "BOOK", tmp_path)
+    shown = nbformat.v4.new_output("display_data", {"text/html": '<img src="b.png" alt="a fig">'})
+    cell = nbformat.v4.new_code_cell(outputs=[shown, shown])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.ipynb")
+    (tmp_path / "page.html").write_text(GOOD)
+    (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
+    assert book.faults(tmp_path, ["page"]) == ["page.html: 1 pictures, where the lesson made 2"]

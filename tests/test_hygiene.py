@@ -101,6 +101,17 @@ def test_the_instructor_guide_has_every_section_and_its_minutes_add_up(number):
     assert sum(int(minutes) for _, minutes in rows) == int(re.search(r"\*\*Time:\*\*\s+(\d+)\s", lesson)[1])
 
 
+def test_the_plans_of_the_instructor_guide_add_up():
+    guide = text_of(ROOT / "docs" / "instructor.md")
+    rows = [list(map(int, row)) for row in re.findall(r"^\| (\d+)–(\d+) \|", guide, re.MULTILINE)]
+    ends = [end for _, end in rows]
+    assert [begin for begin, _ in rows] == [0, *ends[:-1]] and all(begin < end for begin, end in rows)
+    assert f"**Half a day** ({ends[-1] // 60} hours {ends[-1] % 60} minutes;" in guide
+    weeks = re.findall(r"^\| (\d) \| lesson \1 \| (\d+) \|", guide, re.MULTILINE)
+    table = re.findall(r"^\| \[(\d) .*\| (\d+) \|$", text_of(ROOT / "README.md"), re.MULTILINE)
+    assert weeks == table and len(weeks) == 5
+
+
 @pytest.mark.parametrize("pair", ["orchard64", "orchard128-unet", "orchard128-resnet"])
 def test_the_readme_gives_the_scores_of_the_shipped_generators(pair):
     scores = [json.loads((ROOT / f"pretrained/{pair}-{way}.json").read_text())["scores"] for way in ("ab", "ba")]

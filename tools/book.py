@@ -8,6 +8,7 @@ reader would miss, and ends with 1.
 import argparse
 import html
 import json
+import re
 import shutil
 import sys
 from html.parser import HTMLParser
@@ -85,20 +86,32 @@ def execute(name):
 
 
 class Page(HTMLParser):
-    """Collects in ``faults`` the pictures of a page without words, and the parts it would fetch from the network."""
+    """Collects in ``faults`` the pictures of a page without words, and the parts it would fetch from the network.
+
+    ``pictures``: how many there are.
+    """
 
     def __init__(self, text):
         super().__init__()
-        self.faults = []
+        self.faults, self.pictures = [], 0
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = {name: value or "" for name, value in attributes}
         place = attributes.get("src") or (attributes.get("href", "") if tag == "link" else "")
+        self.pictures += tag == "img"
         if tag == "img" and not attributes.get("alt", "").strip():
             self.faults.append(f"a picture without words: {place[:80]}")
         if tag != "a" and attributes.get("rel") != "canonical" and place.startswith(("http:", "https:", "//")):
             self.faults.append(f"from the network: {place}")
+
+
+def figures(page):
+    """How many pictures the outputs of the laid out lesson ``page`` hold, of its executed notebook in ``BOOK``."""
+    path = BOOK / f"{page}.ipynb"
+    cells = nbformat.read(path, as_version=4).cells if path.exists() else []
+    shown = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+    return sum(text.count("<img") for text in shown)
 
 
 def faults(site, pages):
@@ -106,12 +119,19 @@ def faults(site, pages):
     found = []
     for path in sorted(site.rglob("*.html")):
         found += [f"{path.relative_to(site)}: {fault}" for fault in Page(path.read_text(encoding="utf-8")).faults]
+    for path in sorted(site.rglob("*.css")):
+        fetched = re.findall(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')\s]+)", path.read_text(encoding="utf-8"))
+        found += [f"{path.relative_to(site)}: from the network: {place}" for place in fetched]
     for page in pages:
         path = site / f"{page}.html"
         if not path.exists():
             found.append(f"{path.name}: not there; make book builds it")
-        elif "search.html" not in path.read_text(encoding="utf-8"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        if "search.html" not in text:
             found.append(f"{page}.html: no way to the search")
+        if (there := Page(text).pictures) < (wanted := figures(page)):
+            found.append(f"{page}.html: {there} pictures, where the lesson made {wanted}")
     index = site / "searchindex.js"
     text = index.read_text(encoding="utf-8") if index.exists() else "({})"
     known = json.loads(text[text.index("(") + 1 : text.rindex(")")]).get("docnames", [])
