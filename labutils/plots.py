@@ -94,7 +94,7 @@ def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=
         axis.plot(x, y, color=COLOURS[number % 7], linestyle=LINES[number % 7], label=name, linewidth=1.4)
     for x, text in marks:
         axis.axvline(x, color="0.5", linewidth=0.8)
-        axis.annotate(text, (x, 1), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, va="top")
+        axis.annotate(text, (x, 0.98), xycoords=("data", "axes fraction"), fontsize=7, rotation=90, va="top")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.grid(alpha=0.3)
     if series:

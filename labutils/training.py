@@ -74,6 +74,7 @@ class Run:
         schedules = [
             LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
         ]
+        self._schedule = schedules[0]
         gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules), jit_compile=jit_compile)
         self.history = {"step": []}
         self.state = "ready"
@@ -96,6 +97,11 @@ class Run:
     def step(self):
         """How many steps have been trained."""
         return int(self.gan.step.numpy())
+
+    @property
+    def learning_rate(self):
+        """The generators', by the schedule, at the next step."""
+        return float(self._schedule(self.step))
 
     @property
     def events(self):

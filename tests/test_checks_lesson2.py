@@ -70,6 +70,7 @@ WRONG = [
     ("2-strides", 46, "A tuple of strides"),
     ("2-strides", (), "A tuple of strides"),
     ("2-checkerboard", [3, 5, 7], "that do make a checkerboard"),
+    ("2-checkerboard", [3], "one, two or four times"),
     ("2-checkerboard", {4}, "not the only one"),
     ("2-checkerboard", [2, 3], "the stride divides"),
     ("2-checkerboard", [2, 4, 6, 8], "from 2 to 7"),

@@ -64,13 +64,17 @@ def kid(x, y, within=lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
     return within(xx) + within(yy) - twice * xy.mean()
 
 
+def rate(step, base=2e-4, constant=100, total=200, length=None):
+    return base * min(1, max(0, (total - step) / (length or total - constant)))
+
+
 RIGHT = {
     "3-pool": pooled,
     "3-mistakes": sheets(*SHEETS),
     "3-adversarial": lambda scores: tf.reduce_mean((scores - 1) ** 2),
     "3-cycle": lambda real_b, ab, ba: tf.reduce_mean(tf.abs(real_b - ab(ba(real_b)))),
     "3-missing": missing("cycle", "adversarial", "identity"),
-    "3-rate": lambda step: 2e-4 * min(1, max(0, (200 - step) / 100)),
+    "3-rate": rate,
     "4-to-picture": lambda values: np.clip(np.round((values + 1) * 127.5), 0, 255).astype(np.uint8),
     "4-masked-psnr": pooled_psnr,
     "4-nearest": lambda fake, truths: int(np.argmin([((fake - t) ** 2).sum() for t in truths])),
@@ -90,10 +94,14 @@ WRONG = [
     ("3-missing", missing("?", "?", "?"), "not '\\?'"),
     ("3-missing", missing("adversarial", "adversarial", "identity"), "not the adversarial loss"),
     ("3-missing", missing("cycle", "adversarial", "cycle"), "blue wall"),
+    ("3-rate", lambda step: None, "returned nothing"),
     ("3-rate", lambda step: 2e-4 * (200 - step) / 100, "first 100 steps"),
     ("3-rate", lambda step: 2e-4 * min(1, (200 - step) / 100), "negative"),
     ("3-rate", lambda step: 2e-4 if step < 100 else 2e-4 * (1 - step / 200), "starts at `constant`"),
     ("3-rate", lambda step: 2e-4 if step < 100 else max(0, 2e-4 * (1 - step / 200)), "starts at `constant`"),
+    ("3-rate", lambda step: 2e-4 * min(1, 1 - (step - 100) / 200), "`total - constant` steps long"),
+    ("3-rate", lambda step, base=2e-4, constant=100, total=200: rate(step, base, constant, total, constant), "any num"),
+    ("3-rate", lambda step, base=2e-4, constant=100, total=200: rate(step, 2e-4, constant, total), "for base 1e-3"),
     ("3-pool", lambda pool, fake, size, swap, slot: fake, "not full"),
     ("3-pool", pool_without_end, "holds 3 pictures"),
     ("3-pool", pool_shows_the_new_one, "before you overwrite"),

@@ -154,9 +154,14 @@ def seen(orchard_root, tiny, tmp_path_factory):
     run = Run(gan, orchard_root, lab, tmp_path_factory.mktemp("seen") / "run")
     panel = TrainingPanel(run)
 
+    panel.at_step_9 = None
+
     def move():
         if run.step == 6 and run.state == "training":
             panel.sliders["learning_rate"].value = 8
+        if run.step == 9:
+            panel._show_controls()
+            panel.at_step_9 = panel.controls.value
 
     run.watchers.append(move)
     panel.start.click()
@@ -218,7 +223,8 @@ def test_the_learning_rate_is_a_slider_and_its_change_a_mark(seen):
     assert float(seen.run.controls["learning_rate"]) == pytest.approx(8e-4)
     assert "step 6: learning_rate = 0.0008" in seen.moves.value
     assert "learning_rate 0.0008 at step 6" in seen.curves.value  # the mark, for those who cannot see it
-    assert "learning_rate 0.0008" in seen.controls.value
+    assert "learning_rate 0.0008; by the schedule the rate is now 0." in seen.controls.value
+    assert "learning_rate 0.0008; by the schedule the rate is now 0.0004." in seen.at_step_9  # halfway from 6 to 12
 
 
 def test_marks_are_drawn_where_a_slider_came_to_rest(monkeypatch):

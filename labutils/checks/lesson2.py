@@ -79,8 +79,9 @@ def residual(function):
         "There is no activation after the second layer: a correction may be negative.": x + relu(correction),
         "This is x, unchanged.": x,
     }
-    recognise(found, wrong, "Expected x + second(relu(first(x))).")
-    close(found, x + correction, "the block's output", "It is x + second(relu(first(x))).")
+    recognise(found, wrong)
+    hint = "x goes through the first layer, a ReLU and the second layer; what comes out is added to x."
+    close(found, x + correction, "the block's output", hint)
 
 
 def field_of(strides, kernels):
@@ -135,6 +136,8 @@ def checkerboard(value):
         raise Hint("Expected [2, 4, 6]; you named those that do make a checkerboard.")
     if kernels - set(range(2, 8)):
         raise Hint(f"Only kernels from 2 to 7 were asked for; got {sorted(kernels)}.")
+    if kernels == {3}:
+        raise Hint("3 is painted one, two or four times: draw two neighbouring stamps of 3, two pixels apart.")
     if kernels == {4}:
         raise Hint("4 is right, and it is not the only one: which sizes does the stride, 2, divide?")
     if kernels != {2, 4, 6}:

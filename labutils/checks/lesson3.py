@@ -65,13 +65,20 @@ def missing(answers):
 
 @exercise("3-rate")
 def rate(function):
-    if not np.isclose(function(50), 2e-4):
-        raise Hint(f"Within the first 100 steps the rate is 2e-4; yours is {function(50):.2g} at step 50.")
-    if np.isclose(function(150), 0.5e-4):
-        raise Hint("At step 150, halfway down, the rate should be half, 1e-4: the line starts at `constant`, not at 0.")
-    if function(250) < 0:
+    level, half, beyond = (answer(function, step) for step in (50, 150, 250))
+    if not np.isclose(level, 2e-4):
+        raise Hint(f"Within the first 100 steps the rate is 2e-4; yours is {level:.2g} at step 50.")
+    mistakes = {
+        "the line starts at `constant`, not at 0.": 0.5e-4,
+        "the line is `total - constant` steps long, not `total`.": 1.5e-4,
+    }
+    recognise(half, mistakes, "At step 150, halfway down, the rate should be half, 1e-4:")
+    if beyond < 0:
         raise Hint("After the last step the rate turns negative: the training would run backwards. Stop at 0.")
     close([function(s) for s in (150, 200, 250)], [1e-4, 0, 0], "the rates at steps 150, 200 and 250", tolerance=1e-8)
+    other = answer(function, 125, 1e-3, 50, 200)
+    hint = "Halfway down it is half of `base`; the line falls from `constant` to `total`, which may be any numbers."
+    close(other, 5e-4, "the rate at step 125 for base 1e-3, constant 50, total 200", hint, tolerance=1e-8)
 
 
 @exercise("3-pool")

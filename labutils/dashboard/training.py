@@ -186,7 +186,8 @@ class TrainingPanel(widgets.VBox):
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
             elif np.isfinite(self._shown_as(name)):
                 slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
-        self.controls.value = f"<b>In force:</b> {', '.join(words)}."
+        rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
+        self.controls.value = f"<b>In force:</b> {', '.join(words)}; {rate}."
         events = self._events()
         lines = "".join(f"<li>step {step}: {name} = {value:.3g}</li>" for step, name, value in events[-8:])
         if lines:

@@ -245,7 +245,7 @@ plots.grid([enlarged], column_titles=ways, scale=3.2, alt="A transposed convolut
 # %% [markdown]
 # With the transposed convolution some pixels are painted once, some twice, some four times: a **checkerboard**. With
 # repeated pixels every one is painted nine times. In the picture on the left a grid lies over the fruit. Training can
-# learn to remove it, and often leaves a rest; that is the grid in many published results. On the right there is none,
+# learn to remove it, and often leaves a trace; that is the grid in many published results. On the right there is none,
 # only a blur that training removes more easily.
 #
 # ## Beyond the border
@@ -443,10 +443,10 @@ dashboard.PatchMover(discriminator, orchard.render_pair(seed=7, size=256).a)
 #
 # ## The comparison
 #
-# Which generator is better? We give both the same number of filters at full width, and count first. **Multiply-adds**:
-# every position of the output uses every weight of the kernel once (in a transposed convolution, every position of the
-# input). **Memory**: all layers' values, in float32, which training must keep for the backward pass. **Time** can only
-# be measured: the middle of five runs, after a first one that builds the graph.
+# Which generator is better? We give both the same number of filters in their first layer, and count first.
+# **Multiply-adds**: every position of the output uses every weight of the kernel once (in a transposed convolution,
+# every position of the input). **Memory**: all layers' values, in float32, which training must keep for the backward
+# pass. **Time** can only be measured: the middle of five runs, after a first one that builds the graph.
 
 
 # %%
@@ -599,7 +599,7 @@ dashboard.FeatureMaps(trained, apples)
 # ## Summary
 #
 # - A U-Net narrows to a few numbers and hands details across by **concatenation**; a ResNet keeps its pictures large
-#   and **adds** corrections. The U-Net has more parameters, the ResNet does more arithmetic.
+#   and **adds** corrections. With about as many parameters, the ResNet does far more arithmetic.
 # - A transposed convolution whose kernel the stride does not divide paints unevenly; repeating pixels does not.
 # - Zero padding leaves a frame, reflection padding does not.
 # - Normalisations differ in which values share a mean. Instance normalisation treats each picture alone, in training

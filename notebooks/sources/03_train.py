@@ -20,8 +20,8 @@
 # - recognise five classic mistakes by their pictures, and diagnose a training that has gone wrong;
 # - choose a checkpoint by looking, and know what the paper's recipe costs on a GPU.
 #
-# **Before you start:** lessons 1 and 2. **Time:** 90 minutes, of which about four times four train in the background:
-# your own run, and up to three mistakes.
+# **Before you start:** lessons 1 and 2. **Time:** 90 minutes. During about 16 of them something trains in the
+# background: your own run, and up to three mistakes, four minutes each.
 
 # %%
 import dataclasses
@@ -156,8 +156,8 @@ plots.grid(
 # %% [markdown]
 # Every cheat is caught by exactly one loss, and leaves the others at zero; only the true translation satisfies all.
 #
-# - **Adversarial** prevents doing nothing. Doing nothing has cycle and identity losses of 0, so a generator that
-#   starts there (yours will) must be pushed.
+# - **Adversarial** prevents doing nothing. Doing nothing has cycle and identity losses of 0, so a generator that has
+#   learned this cheat (yours will, in its first hundreds of steps) must be pushed.
 # - **Cycle** prevents forgetting the input: one handsome orange for all fools any discriminator.
 # - **Identity** prevents changes that are undone on the way back: wall colours, brightness, a negative.
 # - **The discriminator's** own loss prevents a judge that can be fooled. One that calls everything real makes the
@@ -221,8 +221,9 @@ def one_step(real_a, real_b, rate=1e-3):
 
 
 # %% [markdown]
-# That is all there is. `CycleGAN.train_step` does it in one compiled function, with four generator calls instead of the
-# eight above. From copies of the same networks it must take every weight to the same place.
+# That is all there is. `CycleGAN.train_step` does it in one compiled function. It makes the fakes once, and gives two
+# pictures to one call where it can: four generator calls instead of the eight above. From copies of the same networks
+# it must take every weight to the same place.
 
 # %%
 networks, copies = (generator_ab, generator_ba, discriminator_a, discriminator_b), models.networks(lab)
@@ -352,11 +353,12 @@ plots.curves(curve, ylabel="learning rate", alt="Level for the first half, then 
 #   marked on the curves and listed below them;
 # - **pictures** for both directions: real, fake, cycled, same; and how a discriminator sees the fakes, patch by
 #   patch, as a heat map;
-# - **curves** of the losses, and PSNR inside and outside the fruit as it trains, because the orchard knows the truth;
+# - **curves** of the losses; and, because the orchard knows the truth, how near to it the translations come, inside and
+#   outside the fruit (PSNR, in decibels: higher is nearer);
 # - a **browser of kept samples**, to look back at any earlier step.
 #
-# Two settings of the class profile are not the paper's, because it has minutes where the paper has days: the weights
-# are 1, 5 and 2, and the discriminators learn at twice the generators' rate.
+# Two more settings of the class profile are not the paper's, because it has minutes where the paper has days: the
+# weights are 1, 5 and 2, and the discriminators learn at twice the generators' rate.
 
 # %%
 weights = cyclegan.LossWeights(**lab.loss_weights)
@@ -368,14 +370,13 @@ TrainingPanel(run)
 
 # %% [markdown]
 # Building the graph takes a few seconds before the first step. While it trains, read each row of pictures from the
-# left: `real_a`, its translation `fake_b`, the way back `cycled_a`, and `same_a`; then the other direction. At first
-# little happens: the cheat "do nothing" is where it starts. Then colours come, first roughly, then in place.
+# left: `real_a`, its translation `fake_b`, how the discriminator scores that, the way back `cycled_a`, and `same_a`;
+# then the other direction. At first the pictures come out wrong everywhere. In some hundreds of steps the generators
+# learn the cheat "do nothing". Then colours come, first roughly, then in place.
 #
-# When it has ended, press **More steps**, drag a slider and watch a mark appear on the curves. Without a mouse:
-# `run.set("cycle", 5)` does the same. Nothing is recompiled, because a loss weight is a `tf.Variable`, which the
-# compiled step reads each time. You *may* drag while the first steps run; but a move is part of the run and cannot be
-# taken back, and what is measured below was measured with untouched sliders. To begin anew, delete the run's folder in
-# `runs`, and run the cell above again.
+# You *may* drag a slider already. But a move is part of the run and cannot be taken back, and what is measured below
+# was measured with untouched sliders: they have their turn when that is done. To begin anew, delete the run's folder
+# in `runs`, and run the cell above again.
 #
 # The next cell waits for the end. To go on reading below while it trains, come back to it later.
 
@@ -407,8 +408,9 @@ plots.curves(
 )
 
 # %% [markdown]
-# Only cycle and identity losses have a floor that means something, and a generator that does nothing has both at
-# zero: they *rise* when the translation begins. No curve here says "these are oranges". **Judge by the pictures.**
+# Only cycle and identity losses have a floor that means something, and a generator that does nothing has both at zero:
+# they fall at first, and *rise* when the translation begins. No curve here says "these are oranges". **Judge by the
+# pictures.**
 #
 # ## What did it learn?
 #
@@ -488,14 +490,15 @@ plots.grid(
 
 # %% [markdown]
 # Look for the step where the fruit are right *and* nothing else has begun to drift. The generators themselves are kept
-# at up to thirty steps of a run (ten in the other profiles), in its folder `generators`.
+# at thirty steps of the plan (at most ten in the other profiles) and wherever you stopped, in the run's folder
+# `generators`.
 #
 # ## Choosing a checkpoint by measuring
 #
 # Where the truth is known, measuring can choose. But not on the test pictures: the best of thirty steps *on them* is
 # partly lucky with them, and its score would flatter. So other scenes choose, the **validation** scenes, and the test
-# pictures only judge what was chosen. The two directions need not be taken from the same step. Sixty generators
-# translate a hundred pictures each: half a minute to two.
+# pictures only judge what was chosen. The two directions need not be taken from the same step. The scenes are rendered
+# first, then some sixty generators translate a hundred pictures each: half a minute to two.
 
 # %%
 scenes = public.validation(lab)  # None for photographs
@@ -512,6 +515,11 @@ if curves := {direction: (list(gain), list(gain.values())) for direction, gain i
 # matters *when* you stop. On the test pictures, with three seeds, the last step gained 2.2 dB in the mean, and the
 # chosen one 2.6 (to the orange, 6.3 either way). The chosen two are kept as `chosen-ab` and `chosen-ba`: lesson 4
 # translates with them, and judges them.
+#
+# **Now steer.** In the panel above press **More steps**, drag a slider, and watch a mark appear on the curves. What
+# happens to the fruit without any adversarial weight, to the walls without any identity weight? Without a mouse:
+# `run.set("cycle", 5)` does the same. Nothing is recompiled, because a loss weight is a `tf.Variable`, which the
+# compiled step reads each time.
 #
 # ## Breaking it on purpose
 #
@@ -570,7 +578,7 @@ if which in mistakes:
 # - **Checkerboards**, a fine regular grid on the fruit. It comes from the generator's upsampling: take
 #   `upsampling="nearest"`, or a kernel that the stride divides.
 # - **Nothing changes** for thousands of steps: cycle and identity near 0, adversarial high. Less cycle and identity
-#   weight; or patience, because a generator with a mask starts like this.
+#   weight; or patience, because a generator with a mask is like this for its first hundreds of steps.
 # - **All fakes alike**, and `cycled_a` is not `real_a`: more cycle weight, more varied data.
 #
 # The checkerboard can be had without any training. A transposed convolution with stride 2 stamps its kernel on every
@@ -599,9 +607,9 @@ plots.grid(
 )
 
 # %% [markdown]
-# Kernel 3 does not divide by stride 2: some pixels get one stamp, some two, some four. Kernel 4 starts even, though
+# A stride of 2 does not divide 3: some pixels get one stamp, some two, some four. Kernel 4 starts even, though
 # training may unbalance it; repeating pixels and then convolving is even by construction, and is what this course's
-# U-Nets do.
+# U-Nets do. (A short training can still draw a grid of its own: look for one on the fruit of exercise 6, sheet 1.)
 #
 # ## On a GPU, with real photographs
 #
@@ -640,13 +648,13 @@ for name, speed in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TF
 # The 4.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count. The rates are what a card
 # keeps up in practice, which is well below what its box says; measure yours with a hundred steps of `fit`. The memory
 # is a lower bound: weights and Adam's moments add some 0.4 GB, and the library's workspace comes on top. So one to two
-# days on a modest card, half a day on a good one, and ten days on two cores: not there.
+# days on a modest card, half a day on a good one, and ten days on two cores, which are not the place for it.
 #
 # **Half precision** (`mixed_float16`) halves the memory of those outputs and is fast on GPUs from compute capability
 # 7.0. Convolutions then run in float16; what adds up many numbers must not: the normalisation's statistics, the
 # outputs and the losses stay in float32. On the way back a pixel's share of a mean is so small that float16 would make
 # it zero; `train_step` therefore multiplies gradients by 4096 first and divides by it in the end. Set the policy
-# *before* the networks are built.
+# *before* the networks are built. (Where there is no GPU, TensorFlow warns that this will be slow. It is.)
 
 # %%
 tf.keras.mixed_precision.set_global_policy("mixed_float16")
@@ -676,7 +684,8 @@ np.testing.assert_allclose(compiled(batch[0]), generator_ab(batch[0]), atol=1e-3
 #
 # - The adversarial loss asks for convincing pictures, the cycle loss for a way back, the identity loss for restraint;
 #   each catches a cheat that the others let pass.
-# - Generators and discriminators take turns within one step. The pool keeps the discriminators from forgetting.
+# - One step moves generators and discriminators, each by a loss of their own. The pool keeps the discriminators from
+#   forgetting.
 # - Loss weights and learning rate are variables: they change while the compiled step runs.
 # - Pictures and a measurement tell what was learned; loss curves alone do not.
 # - A mistake has a signature: know the column of pictures, or the curve, that shows it.
@@ -727,13 +736,13 @@ check("3-cycle", cycle_b)
 ### BEGIN SOLUTION
 missing = {
     "every apple becomes the same handsome orange": "cycle",
-    "the pictures come back exactly as they were": "adversarial",
+    "every apple is handed on unchanged, as an orange": "adversarial",
     "a grey wall turns blue, and grey again on the way back": "identity",
 }
 ### STAND-IN
 # missing = {
 #     "every apple becomes the same handsome orange": "?",
-#     "the pictures come back exactly as they were": "?",
+#     "every apple is handed on unchanged, as an orange": "?",
 #     "a grey wall turns blue, and grey again on the way back": "?",
 # }
 ### END SOLUTION
@@ -785,8 +794,10 @@ check("3-pool", pooled)
 #
 # Five sheets, one mistake each, and a healthy run to compare: seed 0, 1,500 steps, without the mask. On the left A:
 # `real_a`, `fake_b`, `cycled_a`, `same_a`; on the right B, the same way. Below are the losses, averaged over both
-# directions. A warning: one mistake hardly shows in so short a run, and another even does the walls some good. Find
-# the three clear ones first.
+# directions. Without the mask even the healthy run spoils its walls, so compare each sheet with that one, and the
+# curves first: which of them lies elsewhere, and which two part? A warning: one mistake hardly shows in so short a
+# run, and another even does the walls some good. Find the three clear ones first. The names are "no cycle loss", "no
+# identity loss", "no pool", "batch norm" and "strong discriminators".
 
 # %%
 for name in ("1", "2", "3", "4", "5", "healthy"):
