@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from labutils.datasets.reading import MAX_PIXELS
+
 # Luminance Y and two colour axes I, Q from RGB (the NTSC matrix).
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
@@ -42,7 +44,7 @@ def resize(image, size):
     if np.isscalar(size):
         factor = size / min(height, width)
         size = round(height * factor), round(width * factor)
-    if min(size) < 1:
+    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"A picture cannot be {size[0]} x {size[1]} pixels.")
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
@@ -66,7 +68,7 @@ def match_colours(style, content):
     """
     source, target = (as_picture(image).reshape(-1, 3).astype("float64") for image in (style, content))
     # A whole-picture colour has no covariance to divide by: one level of noise stands in for it.
-    roots = [_root(np.cov(pixels.T) + np.eye(3)) for pixels in (source, target)]
+    roots = [_root(np.cov(pixels.T, bias=True) + np.eye(3)) for pixels in (source, target)]
     matched = (source - source.mean(0)) @ np.linalg.inv(roots[0]) @ roots[1] + target.mean(0)
     return to_uint8(matched).reshape(np.asarray(style).shape[:2] + (3,))
 

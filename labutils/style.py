@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from labutils import features as vgg_features
-from labutils.pictures import as_picture, resize
+from labutils.pictures import as_picture, resize, to_uint8
 from labutils.style_losses import NORMALISERS, Weights, content_loss, gram_matrix, style_loss, total_variation
 from labutils.style_losses import style_factor as style_factor
 
@@ -140,11 +140,12 @@ class StyleTransfer:
             if start == "noise":
                 start = np.random.default_rng(seed).uniform(1, 255, (*self.shape, 3))
             else:
-                start = content if start == "content" else resize(styles[0], self.shape)
-        start = as_picture(start, "starting picture")
+                start = content if start == "content" else resize(to_uint8(styles[0]), self.shape)
+        else:
+            start = as_picture(start, "starting picture")
         if start.shape[:2] != self.shape:
             raise ValueError(f"The starting picture is {start.shape[:2]}, the result {self.shape}: resize it first.")
-        self.pixels, self.step, self.restarts = start.ravel(), 0, []
+        self.pixels, self.step, self.restarts = start.astype("float32").ravel(), 0, []
 
     @property
     def image(self):

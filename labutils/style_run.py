@@ -24,14 +24,15 @@ class StyleRun:
         self, photograph, painting, features=None, steps=60, optimizer="lbfgs", size=None, colours="style", **settings
     ):
         features = vgg_features.vgg() if features is None else features
-        self.features, self.steps, self.settings = features, steps, settings
+        self.steps, self.settings = steps, settings
         self.form = dict(photograph=photograph, painting=painting, pooling=features.pooling, colours=colours)
         self.form.update(size=size, optimizer=optimizer, content_layer=settings.pop("content_layer", "block4_conv2"))
         self.history, self.notes, self.watchers = [], [], []
         self.state, self.error, self.step, self.target = "ready", None, 0, 0
-        self._thread, self._going, self._stopping, self._pending = None, threading.Event(), False, {}
+        self._thread, self._working, self._paused, self._stopping, self._pending = None, False, False, False, {}
+        self._news = threading.Condition()  # held to change the line above, the weights or the transfer
         self._check(self.form)
-        self.transfer = self._build(settings.pop("start", "content"))
+        self.transfer = self._build(self.form, features, settings.pop("start", "content"))
         self.weights = self._values()
 
     def _check(self, form):
@@ -40,19 +41,19 @@ class StyleRun:
         if form.get("colours", "style") not in COLOURS:
             raise ValueError(f"Unknown colours {form['colours']!r}: choose one of {', '.join(COLOURS)}.")
 
-    def _build(self, start, **weights):
-        form = self.form
+    def _build(self, form, features, start, **weights):
         content, style = form["photograph"], form["painting"]
         if form["size"]:
             content, style = resize(content, form["size"]), resize(style, form["size"])
-        self.content = to_uint8(as_picture(content, "content picture"))
+        content = to_uint8(as_picture(content, "content picture"))
         if form["colours"] == "matched":
-            style = match_colours(style, self.content)
+            style = match_colours(style, content)
         if not isinstance(start, str):
-            start = resize(start, self.content.shape[:2])
-        self.features = vgg_features.with_pooling(self.features, form["pooling"])
+            start = resize(start, content.shape[:2])
         settings = {**self.settings, **weights, "content_layer": form["content_layer"]}
-        return StyleTransfer(self.content, style, self.features, start=start, **settings)
+        return StyleTransfer(
+            content, style, vgg_features.with_pooling(features, form["pooling"]), start=start, **settings
+        )
 
     def _values(self):
         weights = self.transfer.weights
@@ -60,14 +61,24 @@ class StyleRun:
         return {name: float(variable.numpy()) for name, variable in named.items()}
 
     @property
+    def features(self):
+        return self.transfer.features
+
+    @property
+    def content(self):
+        """The photograph at the size that is painted, uint8 (height, width, 3)."""
+        return to_uint8(self.transfer.pictures[0])
+
+    @property
     def image(self):
         """The picture so far, uint8 (height, width, 3), in the colours wished for."""
-        picture = self.transfer.image
-        return keep_colours(picture, self.content) if self.form["colours"] == "luminance" else picture
+        transfer = self.transfer  # another may take its place meanwhile
+        luminance = self.form["colours"] == "luminance"
+        return keep_colours(transfer.image, to_uint8(transfer.pictures[0])) if luminance else transfer.image
 
     @property
     def running(self):
-        return self._thread is not None and self._thread.is_alive()
+        return self._working
 
     # What may be changed while it runs
 
@@ -75,12 +86,19 @@ class StyleRun:
         """``name``: ``"content"``, ``"style"``, ``"variation"`` or a style layer; acts at the next evaluation."""
         if name not in self.weights:
             raise ValueError(f"There is no weight {name!r}: choose one of {', '.join(self.weights)}.")
-        before, self.weights[name] = self.weights[name], float(value)
-        if before == self.weights[name]:
-            return
+        with self._news:
+            before, self.weights[name] = self.weights[name], float(value)
+            self._weigh(name)
+        if before != value:
+            self._note(f"{name} weight {before:g} → {value:g}")
+
+    def _weigh(self, name):
         weights = self.transfer.weights
-        (weights.layers[name] if name in weights.layers else getattr(weights, name)).assign(value)
-        self._note(f"{name} weight {before:g} → {value:g}")
+        (weights.layers[name] if name in weights.layers else getattr(weights, name)).assign(self.weights[name])
+
+    def chosen(self, key):
+        """What holds of ``FORM``, or is about to."""
+        return self._pending.get(key, self.form[key])
 
     def change(self, **form):
         """Change any of ``FORM``; the picture so far is kept and goes on under the new settings.
@@ -88,8 +106,11 @@ class StyleRun:
         Raises ``ValueError`` for what cannot be; where the run is going on, its ``.notes`` say so instead.
         """
         self._check(form)
-        self._pending.update(form)
-        if not self.running:
+        with self._news:
+            self._pending.update(form)
+            self._news.notify()
+            working = self._working
+        if not working:
             self._apply_pending()
 
     def _note(self, text):
@@ -97,50 +118,61 @@ class StyleRun:
         self.notes.append((self.step, text + ("; L-BFGS restarts with an empty memory" if memory else "")))
 
     def _apply_pending(self):
-        form, self._pending = self._pending, {}
-        texts = [f"{key} is now {value}" if key not in FORM[:2] else f"new {key}" for key, value in form.items()]
-        old, self.form = self.form, {**self.form, **form}
-        try:
-            if set(form) != {"optimizer"}:
-                self._rebuild("content" if "photograph" in form else self.transfer.image)
-        except Exception:
-            self.form = old
-            raise
+        with self._news:
+            changes, self._pending = self._pending, {}
+        form, texts = {**self.form, **changes}, []
+        for key, value in changes.items():
+            texts.append(f"{key} is now {value}" if key not in FORM[:2] else f"new {key}")
+        if set(changes) != {"optimizer"}:
+            weights = {f"{name}_weight": self.weights[name] for name in ("content", "style", "variation")}
+            layers = {name: self.weights[name] for name in self.transfer.weights.layers}
+            start = "content" if "photograph" in changes else self.transfer.image
+            transfer = self._build(form, self.features, start, **weights, layer_weights=layers)
+            with self._news:
+                self.transfer, self.form = transfer, form
+                for name in self.weights:  # one may have been moved meanwhile
+                    self._weigh(name)
+        self.form = form
         self._note(", ".join(texts))
-
-    def _rebuild(self, start):
-        weights = {f"{name}_weight": self.weights[name] for name in ("content", "style", "variation")}
-        layers = {name: self.weights[name] for name in self.transfer.weights.layers}
-        self.transfer = self._build(start, **weights, layer_weights=layers)
 
     # Start, pause, stop, wait
 
     def start(self, steps=None):
         """Go on in the background: ``steps`` more iterations, or to the end of the plan; if paused, resume."""
-        self._going.set()
-        if self.running:
-            self.state = "running"
-            return
+        with self._news:
+            self._paused = False
+            self._news.notify()
+            if self._working:
+                self.state = "running"
+                return
+            self._working, self._stopping = True, False
+        if self._thread:
+            self._thread.join()  # it still lets the watchers look at the end
         if steps or self.step >= self.target:  # else it was stopped on its way
             self.target = self.step + (steps or self.steps)
-        self.error, self._stopping = None, False
-        self.state = "building the graph"
+        self.error, self.state = None, "building the graph"
         self._thread = threading.Thread(target=self._work, name="style transfer", daemon=True)
         self._thread.start()
 
     def pause(self):
         """Hold after the present iteration."""
-        if self.running:
-            self._going.clear()
-            self.state = "paused"
+        with self._news:
+            if self._working:
+                self._paused, self.state = True, "paused"
 
     def stop(self):
         """End after the present iteration; the picture is kept."""
-        self._stopping = True
-        self._going.set()
+        with self._news:
+            self._stopping, self._paused = True, False
+            self._news.notify()
 
     def wait(self, timeout=None):
-        """Until the run has ended (or ``timeout`` seconds have passed); raises what ended it early."""
+        """Until the run has ended (or ``timeout`` seconds have passed); raises what ended it early.
+
+        Raises ``RuntimeError`` if it is paused: whoever waits in a notebook could not press Resume.
+        """
+        if self._paused:
+            raise RuntimeError(f"The painting is paused at iteration {self.step}: press Resume, or run.start(), first.")
         if self._thread:
             self._thread.join(timeout)
         if self.error:
@@ -152,30 +184,48 @@ class StyleRun:
             while self.step < self.target and not self._stopping:
                 if self._pending:
                     self._try_pending()
+                    self._tell()
+                if self._hold():
+                    continue
                 began, steps = self.step, self.target - self.step
                 self.transfer.run(steps, self.form["optimizer"], self._watch)
                 if self.step == began and not self._pending:
                     break  # converged
-            self.state = "stopped" if self._stopping else "finished"
+            state = "stopped" if self._stopping else "finished"
         except Exception as error:
-            self.error, self.state = error, f"ended by an error: {error}"
+            self.error, state = error, f"ended by an error: {error}"
+        while self._goes_on():
+            self._try_pending()
+        self.state = state
         self._tell()
+
+    def _goes_on(self):
+        """Whether a change still waits; if none does, work is over, and the next is made by whoever asks for it."""
+        with self._news:
+            self._working = bool(self._pending)
+            return self._working
 
     def _try_pending(self):
         try:
             self._apply_pending()
-        except ValueError as error:
+        except Exception as error:
             self.notes.append((self.step, f"not changed: {error}"))
 
     def _watch(self, _, image, losses):
         self.step += 1
         self.history.append((self.step, losses))
-        if self._going.is_set():
-            self.state = "running"
+        with self._news:
+            if not self._paused:
+                self.state = "running"
         self._tell()
-        self._going.wait()
-        if self._stopping or self._pending:
+        if self._hold():
             raise StopIteration
+
+    def _hold(self):
+        """Wait while it is paused; whether something is to be done before the next iteration."""
+        with self._news:
+            self._news.wait_for(lambda: self._stopping or self._pending or not self._paused)
+            return bool(self._stopping or self._pending)
 
     def _tell(self):
         for watcher in self.watchers:

@@ -77,7 +77,9 @@ def test_pause_acts_within_two_iterations_and_start_resumes(run):
     with at:
         panel.pause.click()
         assert run.state == "paused" and "paused" in panel.status.value
-    run.wait(1)
+    with pytest.raises(RuntimeError, match="paused at iteration 3: press Resume"):
+        run.wait()
+    run._thread.join(1)
     assert run.step == 3 and run.running
     panel.start.click()
     with later:
@@ -147,7 +149,7 @@ def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run
     panel._take("photograph", [{"name": "mine.png", "content": buffer.getvalue()}])
     assert run.transfer.shape == (32, 24)
     panel._take("painting", [{"name": "page.jpg", "content": b"<html>not a picture</html>"}])
-    assert "page.jpg" in panel.status.value and run.transfer.shape == (32, 24)
+    assert "page.jpg" in panel.message.value and run.transfer.shape == (32, 24)
 
 
 def test_pause_holds_and_pressed_again_goes_on(run):
@@ -184,7 +186,7 @@ def test_save_writes_the_picture_with_its_settings(run, tmp_path, monkeypatch):
     panel = StylePanel(run=run)
     panel.save.click()
     (path,) = tmp_path.rglob("*.png")
-    assert path.name in panel.status.value
+    assert path.name in panel.message.value
     with Image.open(path) as saved:
         np.testing.assert_array_equal(np.asarray(saved), run.image)
         assert saved.text["style"] == "10.0" and saved.text["iterations"] == "0" and "8-bit" in saved.text["features"]
@@ -201,7 +203,7 @@ def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):
     run.stop()
     run.wait(60)
     panel.choices["size"].value = 2048  # a resting run says it at once
-    assert "Not changed" in panel.status.value and "GB" in panel.status.value
+    assert "Not changed" in panel.message.value and "GB" in panel.message.value
 
 
 def test_an_error_in_the_thread_comes_out_of_wait(run):

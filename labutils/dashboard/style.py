@@ -58,9 +58,9 @@ class StylePanel(widgets.VBox):
                 description="shorter side (pixels)", style=WIDE, layout={"width": "330px"},
             ),
         }  # fmt: skip
-        self.choices["size"].observe(lambda change: self._change(size=change["new"]), "value")
+        self.choices["size"].observe(lambda change: self._choose("size", change["new"]), "value")
         self.uploads = {key: self._upload(key) for key in ("photograph", "painting")}
-        self.status, self.notes = widgets.HTML(), widgets.HTML()
+        self.status, self.message, self.notes = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.picture = parts.Picture(format="jpeg", layout={"max_width": "100%"}, tooltip="The picture painted so far")
         self.curves = parts.Picture(format="png", layout={"max_width": "100%"}, tooltip="The losses by iteration")
         self._drawn = 0.0
@@ -72,6 +72,7 @@ class StylePanel(widgets.VBox):
                 ),
                 self.progress,
                 self.status,
+                self.message,
                 widgets.HBox(list(self.sliders.values()), layout=rows),
                 widgets.HBox(list(self.choices.values()), layout=rows),
                 self.picture,
@@ -100,7 +101,7 @@ class StylePanel(widgets.VBox):
         options = options if isinstance(options, dict) else {option: option for option in options}
         box = widgets.Dropdown(options=list(options.items()), value=self.run.form[key],
         description=description, style=WIDE, layout={"width": "330px"})  # fmt: skip
-        box.observe(lambda change: self._change(**{key: change["new"]}), "value")
+        box.observe(lambda change: self._choose(key, change["new"]), "value")
         return box
 
     def _upload(self, key):
@@ -128,9 +129,9 @@ class StylePanel(widgets.VBox):
         try:
             translate.save_png(path, run.image, {name: str(value) for name, value in settings.items()})
         except OSError as error:
-            self.status.value = f"<b>Not saved: {html.escape(str(error))}</b>"
+            self.message.value = f"<b>Not saved: {html.escape(str(error))}</b>"
         else:
-            self.status.value = f"saved as {html.escape('/'.join(path.parts[-3:]))}"
+            self.message.value = f"Saved as {html.escape('/'.join(path.parts[-3:]))}."
 
     def _weigh(self, name, value):
         self.run.set_weight(name, value)
@@ -143,15 +144,22 @@ class StylePanel(widgets.VBox):
                 # both pictures at the size chosen below: a telephone's would not fit into memory
                 self._change(**{key: parts.uploaded(files[-1]["content"]), "size": self.choices["size"].value})
             except ImageError as error:
-                self.status.value = f"<b>{name} {html.escape(error.reason)}</b>"
+                self.message.value = f"<b>{name} {html.escape(error.reason)}</b>"
+
+    def _choose(self, key, value):
+        if value != self._chosen(key):
+            self._change(**{key: value})
+
+    def _chosen(self, key):
+        return self.run.chosen(key) or min(self.run.content.shape[:2])  # no size: the photograph's own
 
     def _change(self, **form):
+        self.message.value = ""
         try:
             self.run.change(**form)
         except ValueError as error:
-            self.status.value = f"<b>Not changed: {html.escape(str(error))}</b>"
-        else:
-            self._say()
+            self.message.value = f"<b>Not changed: {html.escape(str(error))}</b>"
+        self.refresh(everything=True)
 
     def refresh(self, everything=False):
         """Show the run as it is; the picture at most twice a second, and always the last one."""
@@ -175,6 +183,8 @@ class StylePanel(widgets.VBox):
             f"{height} × {width} pixels (height × width), "
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
         )
+        for key, box in self.choices.items():
+            box.value = self._chosen(key)  # what was refused goes back
         self.notes.value = "<br>".join(f"iteration {step}: {html.escape(text)}" for step, text in run.notes[-6:])
 
 
