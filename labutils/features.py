@@ -205,9 +205,9 @@ def _download(backbone):
         return tf.keras.utils.get_file(name, origin, file_hash=md5, cache_dir=str(folder.parent), cache_subdir="models")
     except Exception as error:  # Keras raises plain Exception for every failure
         warnings.warn(
-            f"The {backbone.upper()} weights could not be downloaded ({error}). The course's own 8-bit "
-            f"VGG16 is taken instead. For {backbone.upper()}: fetch {origin} on another machine and put it "
-            f"into {folder}, or pass its path as weights=.",
+            f"The {backbone.upper()} weights could not be downloaded ({error}). The 8-bit features in pretrained/ are "
+            f"taken instead. For {backbone.upper()}: fetch {origin} on another machine and put it into {folder}, or "
+            "pass its path as weights=.",
             stacklevel=4,
         )
         return None

@@ -1,4 +1,7 @@
-"""Make the 8-bit weights file of a room from full VGG weights: ``python -m labutils.features pack``."""
+"""Make the 8-bit weights file of a room from full VGG weights, and compare it with the shipped one.
+
+``python -m labutils.features pack WEIGHTS``
+"""
 
 import argparse
 import hashlib
@@ -69,7 +72,9 @@ def main(arguments=None):
     command = commands.add_parser("pack", help="make the 8-bit file from full weights", description=__doc__)
     command.add_argument("source", help="full VGG16 or VGG19 weights, .h5 or .npz")
     command.add_argument("--to", help="the file to write (default: pretrained/NETWORK_features_8bit.npz)")
-    command.add_argument("--until", default="block4_conv2", help="the last layer kept (default: %(default)s)")
+    command.add_argument(
+        "--until", default="block4_conv2", help="the last layer kept (default: %(default)s; all that lesson 5 looks at)"
+    )
     options = parser.parse_args(arguments)
     try:
         network = features.backbone_of(features.read_weights(options.source))
@@ -85,7 +90,10 @@ def main(arguments=None):
         if network == "vgg16":
             print(f"Largest relative difference from the shipped file: {compare(target, shipped):.2%}.")
         else:
-            print("The shipped file is VGG16, so their values are not compared; their format is the same:")
-            print(f"{sorted(np.load(target).files)[:3]} ... {features.vgg(weights=target).source}")
+            with np.load(shipped) as ours, np.load(target) as theirs:
+                kinds = [{key.split("/")[1]: file[key].dtype.name for key in file.files} for file in (ours, theirs)]
+            same = "the same" if kinds[0] == kinds[1] else f"not the same, {kinds}"
+            print(f"The shipped file is VGG16, so their values are not compared; their format is {same}.")
+            features.vgg(weights=target)  # says what it found
     except (OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error

@@ -175,7 +175,12 @@ class Run:
         self._go.set()
 
     def wait(self, timeout=None):
-        """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds."""
+        """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds.
+
+        Without ``timeout``, raises ``RuntimeError`` if it is paused: whoever waits in a notebook could not press Resume.
+        """
+        if timeout is None and self.state == "paused" and not self._stop.is_set():
+            raise RuntimeError(f"The training is paused at step {self.step}: press Resume, or run.resume(), first.")
         if self._thread:
             self._thread.join(timeout)
         if self._thread and self._thread.is_alive():

@@ -102,7 +102,9 @@ def test_a_failed_download_warns_what_to_do_and_takes_the_packed_file(monkeypatc
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr(tf.keras.utils, "get_file", fail)
-    with pytest.warns(UserWarning, match="(?s)URL fetch failure.*8-bit VGG16 is taken instead.*put it into"):
+    with pytest.warns(
+        UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are taken instead.*put it into"
+    ):
         model = features.vgg("vgg19", "imagenet")
     assert "8-bit" in model.source
 
@@ -194,7 +196,7 @@ def test_a_damaged_packed_file_is_noticed(tmp_path, monkeypatch):
     (tmp_path / f"{name}.json").write_text((features.PRETRAINED / f"{name}.json").read_text())
     (tmp_path / f"{name}.npz").write_bytes((features.PRETRAINED / f"{name}.npz").read_bytes()[:-1])
     monkeypatch.setattr(features, "PRETRAINED", tmp_path)
-    with pytest.raises(OSError, match="damaged"):
+    with pytest.raises(OSError, match="SHA-256"):
         features.vgg(weights="packed")
 
 
@@ -219,6 +221,31 @@ def test_packing_makes_the_shipped_file_again(tmp_path, capsys):
     with np.load(features.PRETRAINED / "vgg16_features_8bit.npz") as shipped:
         for key in shipped.files:
             np.testing.assert_array_equal(mine[key], shipped[key])
+
+
+def test_a_room_packs_vgg19_once_and_then_has_it(tmp_path, monkeypatch, capsys):
+    whole = features.vgg("vgg19", "random", seed=5)
+    arrays = {}
+    for name in features.layer_names("vgg19"):
+        arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = whole.get_layer(name).get_weights()
+    np.savez(tmp_path / "full.npz", **arrays)
+    shipped = features.PRETRAINED / "vgg16_features_8bit.npz"
+    for path in (shipped, shipped.with_suffix(".json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(features, "PRETRAINED", tmp_path)
+    packing.main(["pack", str(tmp_path / "full.npz"), "--until", "block5_conv2"])
+    assert "VGG19 to block5_conv2" in (said := capsys.readouterr().out) and "their format is the same" in said
+    card = json.loads((tmp_path / "vgg19_features_8bit.json").read_text())
+    assert card["network"] == "VGG19" and card["layers"][-1] == "block5_conv2"
+    taken = features.vgg()  # no weights in Keras' cache
+    assert taken.backbone == "vgg19" and taken.output_names_by_layer[-1] == "block5_conv2"
+    kernel, _ = taken.get_layer("block3_conv4").get_weights()
+    np.testing.assert_allclose(
+        kernel, arrays["block3_conv4/kernel"], atol=np.abs(arrays["block3_conv4/kernel"]).max() / 250
+    )
+    different = dict(arrays, **{"block1_conv1/kernel": 1.5 * arrays["block1_conv1/kernel"]})
+    np.savez(tmp_path / "different.npz", **different)
+    assert packing.compare(tmp_path / "different.npz", tmp_path / "full.npz") == pytest.approx(0.5, rel=1e-5)
 
 
 def test_packing_refuses_with_a_sentence(tmp_path):

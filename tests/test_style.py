@@ -230,6 +230,79 @@ def test_the_paint_preset_says_what_it_lacks(vgg, cat, tiles):
     assert transfer.losses()["total"] < before
 
 
+def test_a_preset_is_weighed_and_normalised_as_its_text_has_it(cat, tiles):
+    vgg = features.vgg("vgg19", "random")
+    transfer = style.StyleTransfer(cat, tiles, vgg, **style.PRESETS["paint"], start="style")
+    pixels, painting = cat.shape[0] * cat.shape[1], pictures.resize(tiles, cat.shape[:2])
+    here, photo, goal = (vgg(picture[None].astype("float32")) for picture in (painting, cat, tiles))
+    content = ((here["block5_conv2"] - photo["block5_conv2"]).numpy() ** 2).sum()
+    parts = []
+    for block in range(1, 6):
+        name = f"block{block}_conv1"
+        positions = here[name].shape[1] * here[name].shape[2]
+        difference = positions * (
+            numpy_gram(here[name]) - numpy_gram(goal[name])
+        )  # sums over positions, as its code has
+        parts.append((difference**2).sum() / (4 * 3**2 * pixels**2))
+    image = painting.astype("float64")
+    squares = (image[1:, :-1] - image[:-1, :-1]) ** 2 + (image[:-1, 1:] - image[:-1, :-1]) ** 2
+    variation = (squares**1.25).sum()
+    losses = transfer.losses()
+    expected = {"content": content, "style": np.mean(parts), "variation": variation}
+    for name, value in expected.items():
+        assert losses[name] == pytest.approx(value, rel=1e-3)
+    assert losses["total"] == pytest.approx(content + 100 * np.mean(parts) + 20 * variation, rel=1e-3)
+
+
+def test_nothing_is_computed_behind_the_last_layer_and_all_first_layers_count(vgg, cat, tiles):
+    transfer = style.StyleTransfer(cat, tiles, vgg)
+    assert list(transfer.weights.layers) == [f"block{block}_conv1" for block in range(1, 5)]
+    small = style.StyleTransfer(cat, tiles, vgg, **SMALL)
+    assert max(layer.name for layer in small.network.layers if layer.name.startswith("block")) == max(
+        SMALL["content_layer"], *SMALL["layer_weights"]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_pixels_stay_between_black_and_white(vgg, tiles, optimizer):
+    chequered = np.where(np.indices((32, 32)).sum(0) // 4 % 2, 255, 0).astype(np.uint8)
+    transfer = style.StyleTransfer(chequered, tiles, vgg, **SMALL, content_weight=0)
+    transfer.run(6, optimizer, learning_rate=20.0)
+    assert transfer.pixels.min() == 0 and transfer.pixels.max() == 255
+
+
+def test_nearly_black_pictures_stay_so(vgg, tiles):
+    dark = np.random.default_rng(0).integers(0, 2, (32, 40, 3)).astype(np.uint8)
+    transfer = style.StyleTransfer(dark, tiles, vgg)
+    np.testing.assert_array_equal(transfer.image, dark)
+    assert transfer.losses()["content"] == 0
+    transfer = style.StyleTransfer(tiles[:32, :40], dark, vgg, start="style")
+    assert transfer.image.max() <= 1
+
+
+def test_begin_goes_back_to_the_start(vgg, cat, tiles):
+    transfer = style.StyleTransfer(cat, tiles, vgg, **SMALL)
+    transfer.run(3)
+    transfer.begin()
+    assert transfer.step == 0
+    np.testing.assert_array_equal(transfer.image, cat)
+
+
+def test_a_change_of_shares_restarts_lbfgs(vgg, cat, tiles):
+    transfer = style.StyleTransfer(cat, [tiles, styles.paint("waves", 32)], vgg, **SMALL)
+
+    def change(step, image, losses):
+        transfer.weights.styles[0].assign(float(step > 1))
+
+    transfer.run(4, callback=change)
+    assert transfer.restarts == [1, 2]
+
+
+def test_memory_is_counted_by_hand():
+    # block 1: two layers of 64 maps; block 2: one of 128 at half the side; three copies of 4 bytes
+    assert style.memory(1000, 2000, ["block2_conv1"]) == pytest.approx(12 * (64 + 64 + 128 / 4) * 2e6 / 1e9)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -266,6 +339,10 @@ def test_unfit_pictures_end_in_a_sentence(vgg, cat, tiles):
             style.StyleTransfer(content, tiles, vgg)
     with pytest.raises(ValueError, match="style picture 1 has values"):
         style.StyleTransfer(cat, broken, vgg)
+    with pytest.raises(ValueError, match="would take about .* GB"):
+        style.StyleTransfer(cat, np.broadcast_to(np.uint8(0), (6000, 8000, 3)), vgg)
+    with pytest.raises(ValueError, match="cannot be 224 x 6720000 pixels"):
+        pictures.resize(np.zeros((2, 60000, 3), np.uint8), 224)
 
 
 def test_unknown_names_list_the_choices(vgg, cat, tiles):
@@ -292,12 +369,19 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_picture(vgg, cat, tiles):
     assert transfer.image.std() > 10
 
 
-def test_coarse_to_fine_ends_at_the_last_size(vgg, tiles):
-    seen = []
+def test_coarse_to_fine_ends_at_the_last_size(vgg, tiles, monkeypatch):
+    seen, brushes, transfer = [], [], style.StyleTransfer
+
+    def watched(content, painting, *rest, **settings):
+        brushes.append(len(painting))
+        return transfer(content, painting, *rest, **settings)
+
+    monkeypatch.setattr(style, "StyleTransfer", watched)
     result = style.coarse_to_fine(
         data.chelsea(), tiles, (16, 32), (3, 2), vgg, callback=lambda step, image, losses: seen.append(image.shape)
     )
     assert seen == [(16, 24, 3)] * 3 + [(32, 48, 3)] * 2
+    assert brushes == [24, 48]  # of 48 pixels: strokes keep their share of the picture
     assert result.shape == (32, 48, 3)
 
 

@@ -1,3 +1,4 @@
+import datetime
 import io
 import threading
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from labutils import features, pictures, profile
 from labutils.dashboard import StylePanel
+from labutils.dashboard import style as dashboard
 from labutils.datasets import styles
 from labutils.style_run import StyleRun
 
@@ -129,6 +131,88 @@ def test_form_changes_act_on_the_running_picture(run, vgg):
     assert vgg.pooling == "max"
 
 
+def test_a_rebuilt_transfer_keeps_weights_and_scales_the_painting(run):
+    run.set_weight("style", 7)
+    run.set_weight("block1_conv2", 2)
+    run.change(size=32)
+    assert float(run.transfer.weights.style) == 7 and float(run.transfer.weights.layers["block1_conv2"]) == 2
+    assert run.transfer.pictures[1][0].shape[:2] == (32, 32)
+    run.change(photograph=styles.paint("waves", 32))
+    np.testing.assert_array_equal(run.image, styles.paint("waves", 32))  # begins anew
+
+
+def test_a_refused_change_leaves_everything_as_it_was(run):
+    run.change(colours="luminance")
+    before, transfer, form = run.image, run.transfer, run.form
+    with pytest.raises(ValueError, match="GB"):
+        run.change(size=2048, pooling="avg")
+    np.testing.assert_array_equal(run.image, before)
+    assert (run.transfer, run.form) == (transfer, form) and run.features.pooling == "max"
+
+
+def test_a_slider_moved_while_a_change_is_made_counts(run, monkeypatch):
+    build = run._build
+
+    def slow(*arguments, **keywords):
+        made = build(*arguments, **keywords)
+        run.set_weight("style", 20)
+        return made
+
+    monkeypatch.setattr(run, "_build", slow)
+    run.change(size=32)
+    assert float(run.transfer.weights.style) == 20
+
+
+def test_a_change_acts_while_paused_and_stop_ends_the_pause(run):
+    panel, at, changed = StylePanel(run=run), At(run, 3), threading.Event()
+    panel.start.click()
+    with at:
+        panel.pause.click()
+        run.watchers.append(lambda: run.transfer.shape == (32, 32) and changed.set())
+        panel.choices["size"].value = 32
+    assert changed.wait(60) and (run.state, run.step) == ("paused", 3)
+    assert "32 × 32" in panel.status.value
+    panel.stop.click()
+    run.wait(60)
+    assert (run.state, run.step) == ("stopped", 3)
+
+
+def test_a_change_just_before_stop_is_made(run):
+    panel, at = StylePanel(run=run), At(run, 3)
+    panel.start.click()
+    with at:
+        panel.stop.click()
+        panel.choices["colours"].label = "the photograph's (luminance)"
+    run.wait(60)
+    assert run.form["colours"] == "luminance" and run.chosen("colours") == "luminance"
+
+
+def test_choices_mean_what_they_say(run):
+    panel = StylePanel(run=run)
+    for box, label, key in (
+        ("colours", "matched statistics", "matched"),
+        ("colours", "the photograph's (luminance)", "luminance"),
+        ("colours", "the painting's", "style"),
+        ("optimizer", "Adam", "adam"),
+        ("optimizer", "L-BFGS", "lbfgs"),
+        ("pooling", "average", "avg"),
+    ):
+        panel.choices[box].label = label
+        assert run.form[box] == key
+
+
+def test_the_picture_is_live(run, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(dashboard.time, "monotonic", lambda: next(clock))
+    panel, at = StylePanel(run=run), At(run, 4)
+    before = panel.picture.value
+    panel.start.click()
+    with at:
+        shown = np.asarray(Image.open(io.BytesIO(panel.picture.value)).convert("RGB"), float)
+        assert panel.picture.value != before and abs(shown - run.image).mean() < 20
+    run.stop()
+
+
 def test_luminance_keeps_the_photographs_colours(run):
     run.change(colours="luminance")
     colours = (run.image @ pictures.YIQ.T)[..., 1:]
@@ -146,10 +230,21 @@ def test_luminance_keeps_the_photographs_colours(run):
 def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run):
     panel, buffer = StylePanel(run=run), io.BytesIO()
     Image.new("RGB", (2100, 2800), "teal").save(buffer, "PNG")  # as it is, it would take 14 GB
-    panel._take("photograph", [{"name": "mine.png", "content": buffer.getvalue()}])
-    assert run.transfer.shape == (32, 24)
-    panel._take("painting", [{"name": "page.jpg", "content": b"<html>not a picture</html>"}])
+    upload(panel.uploads["photograph"], "mine.png", buffer.getvalue())
+    assert run.transfer.shape == (32, 24) and run.image[0, 0].tolist() == [0, 128, 128]
+    at = At(run, 2)
+    panel.start.click()
+    with at:
+        upload(panel.uploads["painting"], "page.jpg", b"<html>not a picture</html>")
+    run.stop()
+    run.wait(60)
     assert "page.jpg" in panel.message.value and run.transfer.shape == (32, 24)
+
+
+def upload(button, name, content):
+    when = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    file = {"name": name, "type": "", "size": len(content), "last_modified": when, "content": memoryview(content)}
+    button.value = (file,)
 
 
 def test_pause_holds_and_pressed_again_goes_on(run):
@@ -184,6 +279,8 @@ def test_start_after_stop_ends_the_plan_and_then_adds_as_many_iterations_as_aske
 def test_save_writes_the_picture_with_its_settings(run, tmp_path, monkeypatch):
     monkeypatch.setattr(profile, "home", tmp_path.joinpath)
     panel = StylePanel(run=run)
+    run.change(colours="luminance")
+    run.transfer.run(2)  # so that its colours are no longer the photograph's
     panel.save.click()
     (path,) = tmp_path.rglob("*.png")
     assert path.name in panel.message.value
@@ -202,7 +299,9 @@ def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):
         assert "not changed" in panel.notes.value
     run.stop()
     run.wait(60)
+    assert panel.choices["content_layer"].value == "block1_conv2"  # the box goes back
     panel.choices["size"].value = 2048  # a resting run says it at once
+    assert panel.choices["size"].value == 24
     assert "Not changed" in panel.message.value and "GB" in panel.message.value
 
 

@@ -121,6 +121,18 @@ def test_a_pause_after_stop_does_not_hold_it(make_gan, orchard_root, tiny, tmp_p
     assert run.state == "stopped"
 
 
+def test_who_waits_for_a_paused_run_is_told_so(make_gan, orchard_root, tiny, tmp_path):
+    run, paused = Run(make_gan(), orchard_root, tiny, tmp_path / "run"), threading.Event()
+    run.watchers.append(lambda: run.step == 2 and run.state == "training" and (run.pause(), paused.set()))
+    run.start()
+    assert paused.wait(120)
+    with pytest.raises(RuntimeError, match="paused at step 2: press Resume"):
+        run.wait()
+    run.stop()
+    run.wait()
+    assert run.state == "stopped"
+
+
 def test_a_watcher_that_fails_at_the_start_is_heard(make_gan, orchard_root, tiny, tmp_path):
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     run.watchers.append(lambda: run.state == "building the graph" and 1 / 0)
