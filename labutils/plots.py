@@ -16,13 +16,16 @@ LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1))
 
 
 class Plot(Figure):
-    """A matplotlib figure that shows itself in a notebook, with ``alt``, a text for those who cannot see it."""
+    """A matplotlib figure that shows itself in a notebook, with ``alt``, a text for those who cannot see it.
 
-    def __init__(self, *args, alt, **kwargs):
+    ``caption``: a line under it.
+    """
+
+    def __init__(self, *args, alt, caption="", **kwargs):
         kwargs.setdefault("layout", "constrained")
         super().__init__(*args, **kwargs)
         FigureCanvasAgg(self)
-        self.alt = alt
+        self.alt, self.caption = alt, caption
 
     def png(self, dpi=100):
         """The figure as the bytes of a PNG file."""
@@ -32,7 +35,9 @@ class Plot(Figure):
 
     def _repr_html_(self):
         data = base64.b64encode(self.png()).decode()
-        return f'<img alt="{html.escape(self.alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+        image = f'<img alt="{html.escape(self.alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        return f'<figure style="margin: 0">{image}{caption}</figure>'
 
     def __repr__(self):
         return f"<figure: {self.alt}>"
@@ -48,7 +53,7 @@ def as_uint8(image):
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4):
+def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4, caption=""):
     """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``).
 
     A cell is ``scale`` inches wide, less if all would be wider than ``WIDEST``; rows are as high as their pictures.
@@ -61,7 +66,7 @@ def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", sc
     titles = [_wrapped(title, int(scale / letter)) for title in column_titles or ()]
     heights = [scale * max(picture.shape[0] / picture.shape[1] for picture in row) for row in rows]
     top = 0.17 * max((title.count("\n") + 1 for title in titles), default=0)
-    plot = Plot(figsize=(scale * columns + left, sum(heights) + top), alt=alt)
+    plot = Plot(figsize=(scale * columns + left, sum(heights) + top), alt=alt, caption=caption)
     axes = plot.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):
@@ -81,9 +86,9 @@ def _wrapped(title, width):
     return "\n".join(textwrap.fill(line, max(width, 1), break_long_words=False) for line in title.splitlines())
 
 
-def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3)):
+def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3), caption=""):
     """Lines over steps. ``series``: ``{name: (x, y)}``; ``marks``: ``[(x, text)]``, drawn as vertical lines."""
-    plot = Plot(figsize=size, alt=alt)
+    plot = Plot(figsize=size, alt=alt, caption=caption)
     axis = plot.subplots()
     for number, (name, (x, y)) in enumerate(series.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)

@@ -177,7 +177,7 @@ class Run:
     def wait(self, timeout=None):
         """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds.
 
-        Without ``timeout``, raises ``RuntimeError`` if it is paused: whoever waits in a notebook could not press Resume.
+        Without ``timeout``, raises ``RuntimeError`` while it is paused: who waits in a notebook cannot press Resume.
         """
         if timeout is None and self.state == "paused" and not self._stop.is_set():
             raise RuntimeError(f"The training is paused at step {self.step}: press Resume, or run.resume(), first.")

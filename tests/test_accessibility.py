@@ -55,6 +55,12 @@ def test_no_lesson_draws_in_a_way_that_has_no_alternative_text(path):
     )
 
 
+def test_every_figure_of_lesson_5_says_whose_features_made_it():
+    drawn = [call for call in calls(SOURCES[-1]) if name_of(call) in DRAWING]
+    captions = [ast.unparse(word.value) for call in drawn for word in call.keywords if word.arg == "caption"]
+    assert len(captions) == len(drawn) and all("source" in caption for caption in captions)
+
+
 def test_a_figure_without_words_is_found(tmp_path):
     path = tmp_path / "lesson.py"
     path.write_text(
@@ -81,7 +87,9 @@ def test_pages_have_one_title_and_skip_no_heading(path):
 
 def test_figures_carry_their_text_into_the_page():
     figure = plots.grid([[np.zeros((4, 4, 3))]], alt='A black "square"')
-    assert 'alt="A black &quot;square&quot;"' in figure._repr_html_()
+    assert 'alt="A black &quot;square&quot;"' in figure._repr_html_() and "figcaption" not in figure._repr_html_()
+    figure.caption = "made by <code>"
+    assert "<figcaption>made by &lt;code&gt;</figcaption>" in figure._repr_html_()
     with pytest.raises(TypeError, match="alt"):
         plots.Plot()
 

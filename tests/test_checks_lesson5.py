@@ -24,6 +24,10 @@ def rolled(image):
     return ((np.roll(image, -1, 1) - image) ** 2 + (np.roll(image, -1, 2) - image) ** 2).mean() / 255**2
 
 
+def absolute(image):
+    return (abs(np.diff(image, axis=1)[:, :, :-1]) + abs(np.diff(image, axis=2)[:, :-1])).mean() / 255
+
+
 LAYERS = [f"block{block}_conv1" for block in range(1, 5)]
 RIGHT = {
     "5-gram": style.gram_matrix,
@@ -38,17 +42,23 @@ WRONG = [
     ("5-gram", lambda m: flat(m) @ flat(m).T / 30, "compares positions"),
     ("5-gram", lambda m: np.cov(flat(m).T, bias=True), "covariance"),
     ("5-gram", lambda m: flat(m).T @ flat(m) / 90, "channels too"),
+    ("5-gram", lambda m: m.reshape(3, -1) @ m.reshape(3, -1).T / 30, "tears channels apart"),
     ("5-gram", lambda m: None, "returned nothing"),
     ("5-gram", 3, "function itself"),
     ("5-gram", lambda m: m[0], "should have shape"),
     ("5-variation", lambda i: (np.diff(i, axis=1)[:, :, :-1] ** 2).mean() / 255**2, "to the right"),
     ("5-variation", rolled, "np.roll"),
     ("5-variation", lambda i: style.total_variation(i) * 255**2, "divide by 255²"),
-    ("5-factor", 64**2 / 9, "block1_conv1"),
+    ("5-variation", lambda i: 3 * style.total_variation(i), "over the colours"),
+    ("5-variation", lambda i: style.total_variation(i) / 2, "half of it"),
+    ("5-variation", absolute, "absolute differences over 255"),
+    ("5-variation", lambda i: absolute(i) / 255, "absolute differences: square"),
+    ("5-factor", 64**2 / 9, "squared.*block1_conv1"),
     ("5-factor", 128**2 / 9, "a quarter of the picture's"),
     ("5-factor", 9 * 16 / 128**2, "other way round"),
     ("5-colours", swap, "Swapped"),
     ("5-colours", no_inverse, "inverse matrix"),
+    ("5-colours", lambda a, b: no_inverse(a, b) @ np.linalg.inv(pictures.YIQ), "transposed as well"),
     ("5-colours", lambda a, b: a, "unchanged"),
     ("5-colours", lambda a, b: 0.5 * a + 0.5 * b, "expected values from"),
     ("5-decay", dict.fromkeys(LAYERS, 0.25), "all the same"),
@@ -58,6 +68,7 @@ WRONG = [
     ("5-mix", lambda a, b, s, t: (t * a + s * b) / (s + t), "other way round"),
     ("5-mix", lambda a, b, s, t: s * a + t * b, "sum of the shares"),
     ("5-mix", lambda a, b, s, t: (a + b) / 2, "plain mean"),
+    ("5-mix", lambda a, b, s, t: (s * a + t * b) / 2, "not by the number of pictures"),
 ]
 
 

@@ -17,13 +17,16 @@ def gram(function):
     value = answer(function, maps)
     if value.shape == (30, 30):
         raise Hint("This compares positions (30 x 30). Channels belong on both sides: transpose the *first* factor.")
-    centred = flat - flat.mean(0)
+    centred, mixed = flat - flat.mean(0), maps.reshape(3, -1).astype("float64")
     recognise(
         value,
         {
             "This is the sum over positions. Divide by their number, height times width.": expected * 30,
             "Divided by the channels too: divide by the number of positions only.": expected / 3,
             "Divided by the channels: divide by the number of positions, height times width.": expected * 30 / 3,
+            "reshape(channels, -1) tears channels apart: they are the *last* axis. Keep it last, and transpose.": mixed
+            @ mixed.T
+            / 30,
             "This is a covariance. A Gram matrix does not take the mean away first.": centred.T @ centred / 30,
         },
     )
@@ -47,6 +50,12 @@ def variation(function):
             "np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].": wrapped
             / unit,
             "This is the sum. Take the mean over all positions and colours.": (down + right).sum() / unit,
+            "Summed over the colours: take the mean over these, too.": 3 * (down + right).mean() / unit,
+            "This is half of it: add the two squared differences, do not average them.": (down + right).mean()
+            / unit
+            / 2,
+            "These are absolute differences: square them.": (down**0.5 + right**0.5).mean() / unit,
+            "These are absolute differences over 255: square both.": (down**0.5 + right**0.5).mean() / 255,
         },
     )
     hint = "Leave the last row and the last column out of both differences, so that they have one shape."
@@ -59,9 +68,8 @@ def factor(value):
     recognise(
         value,
         {
-            "That is block1_conv1. block2_conv1 has 128 channels and a quarter of the positions.": 64**2 / 9,
+            "M enters squared: M² / pixels² is 1/16, not 1/4. (Or did you take block1_conv1, with N = 64?)": 64**2 / 9,
             "Its positions are a quarter of the picture's pixels: M² / pixels² is 1/16, not 1.": 128**2 / 9,
-            "M enters squared: M² / pixels² is 1/16, not 1/4.": 128**2 / 9 / 4,
             "The other way round: how often does *paint* count a difference that gatys counts once?": 9 * 16 / 128**2,
             "block2_conv1 has 128 channels, not 64.": 64**2 / 9 / 16,
         },
@@ -76,14 +84,17 @@ def colours(function):
     random = np.random.default_rng(4)
     painted, photograph = random.uniform(90, 160, (2, 4, 5, 3))
     one, two = painted @ matrix.T, photograph @ matrix.T
+    mixed = np.concatenate([one[..., :1], two[..., 1:]], -1)
 
     def rgb(first, others):
         return np.concatenate([first[..., :1], others[..., 1:]], -1) @ np.linalg.inv(matrix).T
 
     value = answer(function, painted, photograph)
-    if value.shape == painted.shape and np.allclose(value, np.concatenate([one[..., :1], two[..., 1:]], -1), atol=1e-3):
+    if value.shape == painted.shape and np.allclose(value, mixed, atol=1e-3):
         raise Hint("These are still Y, I and Q. Go back to RGB with the inverse matrix.")
     for hint, wrong in (
+        ("The way there was with the transposed matrix; the inverse on the way back is transposed as well.",
+         mixed @ np.linalg.inv(matrix)),
         ("Swapped: brightness (Y) comes from the painted picture, I and Q from the photograph.", rgb(two, one)),
         ("This is the painted picture unchanged: take I and Q from the photograph.", painted),
         ("This is the photograph unchanged: take Y from the painted picture.", photograph),
@@ -134,6 +145,7 @@ def mix(function):
             "The shares are the other way round.": (3 * grams[0] + grams[1]) / 4,
             "Divide by the sum of the shares: only their ratio should count.": grams[0] + 3 * grams[1],
             "The shares are not used: this is the plain mean.": (grams[0] + grams[1]) / 2,
+            "Divide by the sum of the shares, not by the number of pictures.": (grams[0] + 3 * grams[1]) / 2,
         },
     )
     close(value, (grams[0] + 3 * grams[1]) / 4, "The mixed Gram matrix")

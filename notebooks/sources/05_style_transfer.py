@@ -32,9 +32,9 @@ vgg = features.vgg()
 small, few = lab.style_size // 2, max(3, lab.style_steps // 3)
 
 # %% [markdown]
-# The line above says which features we use. VGG is a network that was trained to name what is in a photograph, by
-# its authors in 2014. If VGG19 lies in Keras' cache it is taken; else the course brings the first nine layers of
-# VGG16, rounded to 8 bits. Nothing is downloaded. If the classifier lies in the cache too, it can tell us first
+# VGG is a network that was trained to name what is in a photograph, by its authors in 2014. If VGG19 lies in Keras'
+# cache it is taken; else the course brings the first nine layers of VGG16, rounded to 8 bits. Nothing is downloaded.
+# Under each figure it says whose features made it. If the classifier lies in the cache too, it can tell us first
 # whether the network sees.
 #
 # ## What the layers see
@@ -52,7 +52,13 @@ for name in layers:
     stack = maps[name][0].numpy()
     strongest = np.argsort(-stack.mean((0, 1)))[:4]
     rows.append([photo] + [viridis(stack[..., k] / stack[..., k].max())[..., :3] for k in strongest])
-plots.grid(rows, layers, alt="a cup of coffee, and its four strongest feature maps in three layers", scale=1.7)
+plots.grid(
+    rows,
+    layers,
+    alt="a cup of coffee, and its four strongest feature maps in three layers",
+    scale=1.7,
+    caption=vgg.source,
+)
 
 # %% [markdown]
 # The first block sees edges and colours, pixel by pixel. The fourth block sees few, coarse places, where something
@@ -114,31 +120,40 @@ print("Content, Gram matrix, style and variation: equal to labutils.style and to
 # ## A Gram matrix is a fingerprint of texture
 #
 # Three textures, and the Gram matrices of their first 24 channels in `block2_conv1` (bright: these two channels fire
-# together). Then the same for a texture with its four quarters swapped about: another picture, the same texture.
+# together). Then the same for a texture with its four quarters swapped about: another picture, the same texture. In the
+# last row, the maps of the two channels that fire together most.
 
 # %%
 textures = {"brick": data.brick(), "grass": data.grass(), "gravel": data.gravel()}
 textures = {name: pictures.resize(image, lab.style_size) for name, image in textures.items()}
 textures["grass, swapped"] = np.roll(textures["grass"], lab.style_size // 2, (0, 1))
-block2 = {name: gram_matrix(vgg(image[None].astype("float32"))["block2_conv1"]) for name, image in textures.items()}
-figure = plots.Plot(figsize=(8, 4.2), alt="four textures and their Gram matrices as heat maps")
-axes = figure.subplots(2, 4)
-for column, (name, image) in enumerate(textures.items()):
-    axes[0, column].imshow(image)
-    axes[0, column].set_title(name, fontsize=9)
-    axes[1, column].imshow(np.sqrt(block2[name][:24, :24]), cmap="viridis")
-for axis in axes.flat:
-    axis.set(xticks=[], yticks=[])
-between = style_loss(block2["brick"], block2["grass"])
-same = style_loss(block2["grass, swapped"], block2["grass"])
+fired = {name: vgg(image[None].astype("float32"))["block2_conv1"][..., :24] for name, image in textures.items()}
+grams = {name: gram_matrix(stack).numpy() for name, stack in fired.items()}
+strongest = max(gram.max() for gram in grams.values())
+rows = [list(textures.values()), [viridis(np.sqrt(gram / strongest))[..., :3] for gram in grams.values()], []]
+titles = []
+for name, gram in grams.items():
+    pair = np.unravel_index(np.triu(gram, 1).argmax(), gram.shape)  # the brightest off the diagonal
+    two = [fired[name][0, ..., k].numpy() for k in pair]
+    rows[2].append(viridis(np.hstack([stack / np.quantile(stack, 0.99) for stack in two]))[..., :3])
+    titles.append(f"{name}\nchannels {pair[0]} and {pair[1]}")
+between, same = (style_loss(grams[name], grams["grass"]) for name in ("brick", "grass, swapped"))
 print(f"Style loss to grass: brick {between:.3f}, grass with its quarters swapped {same:.5f}.")
 assert same < between / 10
-figure
+names = ["texture", "Gram matrix:\nchannel by channel", "two channels"]
+plots.grid(
+    rows,
+    names,
+    titles,
+    alt="textures, their Gram matrices, and for each the two channels that fire together most",
+    scale=2,
+    caption=vgg.source,
+)
 
 # %% [markdown]
-# The bright rows belong to channels that fire often; a bright spot off the diagonal is a pair that fires together,
-# say an edge and a colour. Brick and grass differ; swapping the quarters changes next to nothing, because the matrix
-# holds no places.
+# The bright rows belong to channels that fire often; a bright spot off the diagonal is a pair that fires together:
+# see how the two maps below it light up in the same places. Brick and grass differ; swapping the quarters changes next
+# to nothing, because the matrix holds no places.
 #
 # ## Whose weights? The normalisers
 #
@@ -172,10 +187,9 @@ except ValueError as error:
 # same shape, and has never seen a picture. What it lacks is what training gave.
 
 # %%
-photo_small = pictures.resize(photo, small)
 brush = styles.paint("brush_strokes", lab.style_size)
-brush_small = pictures.resize(brush, small)
-untrained = features.vgg("vgg16", weights="random")
+photo_small, brush_small = pictures.resize(photo, small), pictures.resize(brush, small)
+untrained = features.vgg(vgg.backbone, weights="random")
 rows = [[photo_small], [brush_small], [brush_small]]
 for layer in ("block1_conv2", "block2_conv2", "block4_conv2"):
     rows[0].append(style.StyleTransfer(photo_small, None, vgg, content_layer=layer, start="noise").run(few))
@@ -183,14 +197,22 @@ for blocks in (1, 2, 4):
     wanted = {f"block{block}_conv1": 1 for block in range(1, blocks + 1)}
     for row, network in ((rows[1], vgg), (rows[2], untrained)):
         row.append(style.StyleTransfer(None, brush_small, network, layer_weights=wanted).run(few))
-names, titles = ["content", "style", "style,\nuntrained"], ["picture", "block 1", "block 2", "block 4"]
-plots.grid(rows, names, titles, alt="reconstructions from noise by layer, and by untrained features", scale=2)
+names = ["content\nof one layer", "style\nof all up to it", "style,\nuntrained"]
+titles = ["picture", "block 1", "block 2", "block 4"]
+plots.grid(
+    rows,
+    names,
+    titles,
+    alt="reconstructions from noise by layer, and by untrained features",
+    scale=2,
+    caption=f"{vgg.source}; last row: {untrained.source}",
+)
 
 # %% [markdown]
 # Content: the shallow layer gives the photograph back; from the deep one the shapes come back, the exact pixels do
-# not. Style: one block gives colours and fine grain, four blocks give strokes that flow. So we take content deep, and
-# style at all depths. The untrained network measures colours and coarse grain well enough, but to know a stroke, it
-# would have had to learn.
+# not. Style: one block gives colours and fine grain; two give strokes that flow; four also gather them into large
+# light and dark forms, under some noise after so few iterations. So we take content deep, and style at all depths. The
+# untrained network measures colours and coarse grain well enough, but to know a stroke, it would have had to learn.
 #
 # ## The run
 #
@@ -215,7 +237,14 @@ print(f"{lab.style_steps} iterations in {time.perf_counter() - began:.0f} s; the
 assert all(after["total"] < before["total"] for before, after in zip(history, history[1:], strict=False))
 assert lab.name == "smoke" or fall > 0.9
 titles = [f"iteration {step}" for step in (0, few // 2, few, lab.style_steps)]
-plots.grid([[brush, *kept]], None, ["style", *titles], alt=f"coffee cup painted with {vgg.source}", scale=2.2)
+plots.grid(
+    [[brush, *kept]],
+    None,
+    ["style", *titles],
+    alt="the style, and the coffee cup on its way from photograph to painting",
+    scale=2.2,
+    caption=vgg.source,
+)
 
 # %% [markdown]
 # The loss falls in every iteration: L-BFGS accepts no step that does not lower it. Most of the change comes early;
@@ -236,7 +265,7 @@ for name, optimizer, rate in (("L-BFGS", "lbfgs", 0), ("Adam, rate 3", "adam", 3
     race.run(2 * few, optimizer, lambda *now, log=log: log.append((time.perf_counter(), now[2]["total"])), rate)
     lines[name] = [moment - began for moment, _ in log], [total for _, total in log]
     print(f"{name}: loss {log[-1][1]:.3f} after {len(log)} iterations, {lines[name][0][-1]:.1f} s.")
-plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam", size=(7, 3))
+plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam", size=(7, 3), caption=vgg.source)
 
 # %% [markdown]
 # An evaluation costs the same for all, one look through VGG and back; L-BFGS sometimes needs two or three for an
@@ -263,7 +292,8 @@ panel
 panel.wait()  # only for notebooks that run without you: it holds this cell until the painting has ended
 print(*(f"iteration {step}: {text}" for step, text in panel.run.notes), sep="\n")
 assert panel.run.step > 0 and panel.run.weights["style"] == 20
-plots.grid([[photo, panel.run.image]], alt="the photograph and what the panel painted", scale=3)
+source = panel.run.features.source
+plots.grid([[photo, panel.run.image]], alt="the photograph and what the panel painted", scale=3, caption=source)
 
 # %% [markdown]
 # ## One engine, many pictures
@@ -286,13 +316,10 @@ for start in ("content", "noise", "style"):
 assert race.evaluate.experimental_get_tracing_count() == 1  # compiled once
 two = [brush_small, styles.paint("waves", small)]
 mixed = style.StyleTransfer(photo_small, two, vgg, style_shares=[3, 1]).run(few)
-figure = plots.grid([strip, [*starts, mixed]], alt="five content weights; three starts and a mix of styles", scale=2.2)
-titles = [f"content {weight}" for weight in (0.1, 0.3, 1, 3, 10)] + [
-    "from content",
-    "from noise",
-    "from style",
-    "mixed",
-]
+rows = [strip, [*starts, mixed]]
+figure = plots.grid(rows, alt="five content weights; three starts and a mix", scale=2.2, caption=vgg.source)
+titles = [f"content {weight}" for weight in (0.1, 0.3, 1, 3, 10)]
+titles += ["from content", "from noise", "from style", "mixed"]
 for axis, title in zip(figure.axes, titles, strict=False):
     axis.set_title(title, fontsize=9)
 figure
@@ -316,7 +343,10 @@ fine = style.coarse_to_fine(
     photo, brush, sizes, [few, few, few // 2], vgg, callback=lambda step, image, losses: log.append(losses["total"])
 )
 print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; straight: {history[-1]['total']:.3f}.")
-plots.grid([[painted, fine]], None, ["straight", "coarse to fine"], alt="straight and coarse to fine", scale=3)
+titles = ["straight", "coarse to fine"]
+plots.grid(
+    [[painted, fine]], None, titles, alt="the cup painted straight, and coarse to fine", scale=3, caption=vgg.source
+)
 
 # %% [markdown]
 # An iteration at a quarter of the size costs a sixteenth. Is it a quicker way to the *same loss*? No: that was measured
@@ -424,8 +454,14 @@ def keep_colours(painted, photograph):
 check("5-colours", keep_colours)
 mine = np.clip(keep_colours(painted.astype(float), photo.astype(float)), 0, 255).astype("uint8")
 matched = pictures.match_colours(brush, photo)
+titles = ["painted", "the photograph's colours", "style", "style, matched"]
 plots.grid(
-    [[painted, mine, brush, matched]], alt="painted, with the photograph's colours, style, style matched", scale=2
+    [[painted, mine, brush, matched]],
+    None,
+    titles,
+    alt="painted, with the photograph's colours, style, style matched",
+    scale=2,
+    caption=vgg.source,
 )
 
 # %% [markdown]
