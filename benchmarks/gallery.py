@@ -1,4 +1,4 @@
-"""Paint the gallery: six of scikit-image's photographs in six styles painted by code, into docs/.
+"""Paint the gallery: six of scikit-image's photographs in six styles painted by code, into docs/ and the README.
 
 python benchmarks/gallery.py            # all six, about 5 minutes on two idle cores
 python benchmarks/gallery.py coffee     # one of them; the page keeps what is known of the others
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tables
 from PIL import Image
 from skimage import data
 
@@ -61,6 +62,22 @@ def _square(image):
     return image[top : top + side, left : left + side]
 
 
+def short(cards):
+    """The gallery as a Markdown table for the README: the pictures, and what is not the same for all."""
+    cells = [
+        f"![The photograph and the style, and the {name} in that style](docs/images/style_{name}.jpg)<br>"
+        f"{name.capitalize()}, {card['style'].replace('_', ' ')}: {card['cpu_seconds']} CPU seconds"
+        for name, card in cards.items()
+    ]
+    (features,) = {
+        f"{card['features']}; content {card['content_weight']:g}, style {card['style_weight']:g}, variation "
+        f"{card['variation_weight']:g}; {card['iterations']} L-BFGS iterations"
+        for card in cards.values()
+    }
+    rows = [cells[i : i + 2] for i in range(0, len(cells), 2)]
+    return f"{tables.markdown(['', ''], rows)}\n\n*All six: {features}.*"
+
+
 def page(cards):
     """The gallery as Markdown."""
     lines = ["# Gallery of lesson 5", ""]
@@ -103,6 +120,7 @@ def main():
         cards = {known: cards[known] for known in PAIRS if known in cards}
         record.write_text(json.dumps(cards, indent=2) + "\n")
         (DOCS / "style_gallery.md").write_text(page(cards), encoding="utf-8")
+        tables.write("gallery", short(cards), DOCS.parent / "README.md")
 
 
 if __name__ == "__main__":

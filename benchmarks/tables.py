@@ -50,13 +50,14 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
-def write(name, text):
-    """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of README.md.
+def write(name, text, path=None):
+    """Put ``text`` between the markers ``<!-- name -->`` and ``<!-- /name -->`` of ``path``, this folder's README.md.
 
     Raises ``ValueError`` if they are not there.
     """
-    page = README.read_text(encoding="utf-8")
+    path = path or README
+    page = path.read_text(encoding="utf-8")
     between = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not between.search(page):
-        raise ValueError(f"{README.name} has no markers <!-- {name} --> and <!-- /{name} --> to write between.")
-    files.write(README, between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page).encode())
+        raise ValueError(f"{path.name} has no markers <!-- {name} --> and <!-- /{name} --> to write between.")
+    files.write(path, between.sub(lambda found: f"{found[1]}{text}\n{found[2]}", page).encode())

@@ -173,6 +173,7 @@ def test_the_gallery_is_that_of_its_cards():
     docs = BENCHMARKS.parent / "docs"
     cards = json.loads((docs / "images" / "style_gallery.json").read_text())
     assert len(cards) == 6 and gallery.page(cards) == (docs / "style_gallery.md").read_text()
+    assert f"<!-- gallery -->\n{gallery.short(cards)}\n<!-- /gallery -->" in (docs.parent / "README.md").read_text()
 
 
 LAB = profile.load("class")
