@@ -50,7 +50,7 @@ PROFILES = {
     ),
     "class": Profile(
         name="class",
-        cost="two CPU cores; the longest cell trains in the background for 2 to 5 minutes",
+        cost="two CPU cores; lesson 3 trains in the background for 2 to 5 minutes",
         dataset="orchard",
         size=64,
         train=400,

@@ -115,6 +115,8 @@ WRONG = [
     ("4-to-picture", lambda v: np.clip(v * 255, -255, 255).astype(np.int64).astype(np.uint8), "shift before"),
     ("4-to-picture", lambda v: ((v + 1) * 127.5).astype(np.int64).astype(np.uint8), "wrap around"),
     ("4-to-picture", lambda v: np.clip((v + 1) * 127.5, 0, 255).astype(np.uint8), "round before"),
+    ("4-to-picture", lambda v: np.clip(np.ceil((v + 1) * 127.5), 0, 255).astype(np.uint8), "not up"),
+    ("4-to-picture", lambda v: np.clip(np.floor((v + 1) * 128), 0, 255).astype(np.uint8), "127.5, to the nearest"),
     ("4-masked-psnr", lambda i, t, m: -10 * np.log10(((i - t) ** 2).mean()), "whole picture"),
     (
         "4-masked-psnr",
@@ -127,6 +129,9 @@ WRONG = [
     ("4-nearest", lambda f, ts: int(np.argmin([np.mean(f - t) ** 2 for t in ts])), "square first, then take the mean"),
     ("4-nearest", lambda f, ts: int(np.argmin([abs(np.mean(f - t)) for t in ts])), "square first, then take the mean"),
     ("4-nearest", lambda f, ts: int(np.argmin([np.mean(t - f) for t in ts])), "Darker is not nearer"),
+    ("4-nearest", lambda f, ts: int(np.argmin([abs(f - t).mean() for t in ts])), "far off counts more"),
+    ("4-nearest", lambda f, ts: int(np.argmin([abs(f - t).max() for t in ts])), "not only the largest"),
+    ("4-kid", lambda x, y: abs(kid(x, y)), "may be negative"),
     ("4-pad", lambda height, levels: 2**levels - height % 2**levels, "nothing is to be added"),
     ("4-pad", lambda height, levels: height % 2**levels, "missing to the \\*next\\*"),
     ("4-kid", lambda x, y: kid(x, y, within=np.mean), "leave the diagonal out"),

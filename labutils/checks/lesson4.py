@@ -7,19 +7,21 @@ from labutils.checks import Hint, answer, close, exercise, recognise
 
 @exercise("4-to-picture")
 def to_picture(function):
-    found = answer(function, np.array([-1.0, 0.0, 1.0, 1.2, -1.1, 0.01]))
+    found = answer(function, np.array([-1.0, 0.0, 1.0, 1.2, -1.1, 0.01, 0.5]))
     if found.dtype != np.uint8:
         raise Hint(f"A picture is uint8, yours is {found.dtype}.")
-    if found.shape == (6,) and found[0] != 0 and found[2] in (255, 127, 128):
+    if found.shape == (7,) and found[0] != 0 and found[2] in (255, 127, 128):
         raise Hint("-1 must become 0: shift before you scale.")
-    if found.shape == (6,) and (found[3] != 255 or found[4] != 0) and found[2] == 255:
+    if found.shape == (7,) and (found[3] != 255 or found[4] != 0) and found[2] == 255:
         raise Hint("Values a little outside [-1, 1] wrap around in uint8: clip before you convert.")
     close(found[[0, 2, 3, 4]], [0, 255, 255, 0], "-1, 1, 1.2 and -1.1", "(values + 1) / 2 is in [0, 1].")
     if found[1] not in (127, 128):
         raise Hint(f"0 is the middle grey, 127 or 128; yours is {found[1]}.")
     if found[5] == 128:
         raise Hint("0.01 is 128.8 of 255 and became 128: uint8 cuts off what follows the point, so round before.")
-    close(found[5], 129, "0.01")
+    if found[6] == 192:
+        raise Hint("0.5 is 191.25 of 255 and became 192: (values + 1) · 127.5, to the nearest level, not up.")
+    close(found[5:], [129, 191], "0.01 and 0.5")
 
 
 @exercise("4-masked-psnr")
@@ -43,7 +45,12 @@ def masked_psnr(function):
         "The sign: a small error is a high PSNR.": -decibel(inside.sum() / (3 * mask.sum())),
     }
     recognise(found, mistakes)
-    close(found, psnr(image, truth, mask), "the PSNR inside the mask", "-10 · log10 of the mean squared error.")
+    close(
+        found,
+        psnr(image, truth, mask),
+        "the PSNR inside the mask",
+        "Which errors are counted, and by what are they divided?",
+    )
 
 
 @exercise("4-nearest")
@@ -59,6 +66,12 @@ def nearest(function):
         raise Hint("Darker is not nearer: square the differences.")
     if found != 2:
         raise Hint(f"Return the index of the nearest, a whole number from 0 to 3, not {found!r}.")
+    one, two, four = (np.reshape(row, (2, 2, 1)) * np.ones(3) for row in ([0.9, 0, 0, 0], [0.5, 0.5, 0, 0], [0.4] * 4))
+    found = function(fake, [one, two, four])
+    if found == 0:
+        raise Hint("One pixel far off counts more than two half as far: square the differences, then add them.")
+    if found == 2:
+        raise Hint("Count the errors of all pixels, not only the largest.")
 
 
 @exercise("4-pad")
@@ -93,6 +106,8 @@ def kid(function):
     }
     recognise(found, mistakes)
     close(found, expected, "the KID", "Means of k within x, plus within y, less twice between.", tolerance=1e-6)
+    alike, hint = (x[:3], x[3:]), "It may be negative."
+    close(function(*alike), reference(*alike)[0], "the KID of two halves of one set", hint, tolerance=1e-6)
 
 
 def unbiased(kernel):

@@ -94,9 +94,9 @@ except translate.WeightsError as error:
 # ## Yours, or the shipped one
 #
 # Lesson 3 ended with a choice, one step for each direction. Which pair goes on, yours or the shipped one? Again not
-# the test pictures decide, which are to judge it below, but the validation scenes: `gain` is how many decibels a
-# translation is nearer to the truth, inside the fruit, than the unchanged picture. Yours is taken if it gains more than
-# 1 dB both ways.
+# the test pictures decide, which are to judge it below, but the validation scenes: `gain` is how much nearer to the
+# truth a translation is, inside the fruit, than the unchanged picture, in decibels (dB; more on them where we measure).
+# Yours is taken if it gains more than 1 dB both ways.
 
 # %%
 place = profile.home("runs", f"lesson3-{lab.name}", "generators")
@@ -181,13 +181,14 @@ plots.grid([[wide, wide_b], [coffee, coffee_b]], scale=3, alt="Two apples become
 
 # %% [markdown]
 # The two scenes, 70 by 140 pixels, work: a convolution does not care about the shape. It does care about scale, and
-# about what it has seen. The photograph shows nothing of an orchard, in which fruit are 20 to 35 pixels wide, and the
-# generator has nothing sensible to do with it: it paints parts of a red saucer orange.
+# about what it has seen. The photograph shows nothing of an orchard, in which most fruit are 20 to 35 pixels wide, and
+# the generator has nothing sensible to do with it: it paints parts of a red saucer orange.
 #
 # **Large pictures** are translated in overlapping tiles, so that memory does not grow with the picture. They are
 # blended only where each tile is right: a margin as wide as the network's view is thrown away. Then tiles give what the
 # whole picture gives, except for one thing: instance normalisation takes its mean and deviation from what it is shown,
-# and a tile is not the picture. Here are both:
+# and a tile is not the picture. Here are both, the one without normalisation untrained, as its fresh weights show the
+# same:
 
 # %%
 plain = models.build({**generator_ab.spec, "image_size": None, "normalization": "none"})
@@ -205,12 +206,13 @@ plot.colorbar(shown, ax=plot.axes, label="levels of 255")
 plot
 
 # %% [markdown]
-# On the left nothing differs but, at most, a rounding. On the right the two disagree about what is painted, by how much
-# the tiles' contrast differs from the picture's; but neighbouring tiles are mixed over a wide strip, and no seam shows.
+# On the left nothing differs but, at most, a rounding. On the right the two disagree where something is painted, the
+# more the tile's contrast differs from the picture's; but neighbouring tiles are mixed over a wide strip, and no seam
+# shows.
 #
-# **A whole folder** goes by one command, which also makes a sheet of originals beside translations. In a shell:
-# `python -m labutils.translate FOLDER --generator orchard64-ab --out DIR --contact-sheet`. The same from here, on six
-# scenes of different sizes:
+# **A whole folder** goes by one command, which also makes a sheet of originals beside translations. In a shell, in the
+# folder of the course: `.venv/bin/python -m labutils.translate FOLDER --generator orchard64-ab --out DIR
+# --contact-sheet`. The same from here, on six scenes of different sizes:
 
 # %%
 source, target = (profile.home("runs", f"six-scenes-{lab.name}", name) for name in ("apples", "oranges"))
@@ -224,22 +226,22 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # ## Measure against the truth, and against doing little
 #
 # The orchard can draw the right answer for each held-out apple. Inside the mask, where fruit are, a translation should
-# be near to it; outside, nothing should change. PSNR counts squared errors; SSIM compares structure in windows
-# of 7 pixels. A number means little alone, so here are two rivals that learned nothing: **the copy** hands the picture
-# back, and **colour matching** shifts and stretches each colour channel until mean and contrast are those of the other
-# domain.
+# be near to it; outside, nothing should change. PSNR is -10 · log10 of the mean squared error of pictures in [0, 1],
+# in decibels; higher is better. SSIM compares structure in windows of 7 pixels. A number means little alone, so here
+# are two rivals that learned nothing: **the copy** hands the picture back, and **colour matching** shifts and
+# stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
 rivals = {d: {"copy": metrics.copy, "colour matching": metrics.colour_matching(root, d)} for d in generators}
 for direction, generator in generators.items():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
-        print("   ", {key: round(value, 2) for key, value in metrics.report(rival, root, direction).items()})
+        print("   ", {key: round(value, 2) + 0.0 for key, value in metrics.report(rival, root, direction).items()})
 
 # %% [markdown]
-# `gain` is what is won over the copy; 3 dB mean half the squared error. Colour matching wins little inside, or loses,
-# because fruit are a small part of the picture, and it spoils the rest. (The copy leaves the rest as it is, to a
-# rounding. Its SSIM there is still below 1, as windows next to a fruit see the wrong one.)
+# `gain` is what is won over the copy; 3 dB mean half the squared error. Colour matching wins little inside, because
+# fruit are a small part of the picture, and it spoils the rest. (The copy leaves the rest as it is, to a rounding:
+# hence its 175 dB or so. Its SSIM there is still below 1, as windows next to a fruit see the wrong one.)
 #
 # ## Without a truth: a judge
 #
@@ -297,11 +299,13 @@ axis.set(yticks=range(len(points)), yticklabels=points, xlabel=f"KID of {few} pi
 plot
 
 # %% [markdown]
-# Held-out real oranges lie around zero, on both sides: that row is the ruler for all others. In the class profile, 48
-# pictures tell real from translated, and translated from untouched, in every single draw. They cannot tell whether
-# colour matching is better than the copy: the two clouds overlap, and a study that drew once may have found either. Nor
-# could they rank two trained generators that differ by less than a cloud is wide. Four times the pictures halve the
-# width. (The draws share pictures, so they spread a little less than fresh ones would.)
+# Held-out real oranges lie around zero, on both sides: that row is the ruler for all others. (With the pairs of 128
+# pixels it lies a little above: there KID sees that training pictures were kept as JPEGs and test pictures as PNGs.)
+# In the class profile, 48 pictures tell real from translated, and translated from untouched, in every single draw.
+# They cannot tell whether colour matching is better than the copy: the two clouds overlap, and a study that drew once
+# may have found either. Nor could they rank two trained generators that differ by less than a cloud is wide. Four
+# times the pictures halve the width of the three lower clouds, and the ruler's even more. (The draws share pictures,
+# so they spread a little less than fresh ones would.)
 #
 # ## A small cycle error proves nothing
 #
@@ -350,9 +354,10 @@ plots.grid(rows, titles, alt="Pairs of rows, an apple picture above its translat
 # Four measures, four kinds of failure. These are the shipped 64 px pair's, in the class profile (if your own pair was
 # chosen above, you look at others): by *fruit*, red apples whose knobbly outline or whose stem stayed, and small ones
 # that were overlooked; by *background*, orange or blurred patches on grass and sky, which no judge of fruit would
-# notice; by the *classifier*, yellow apples that were hardly touched, because they are nearly oranges in colour; by
-# *cycle*, large red apples, whose translations are among the best: what got lost is that they were red. The
-# correlations say the same: each measure sees something of its own.
+# notice; by the *classifier*, first some yellow apples that were hardly touched, because they are nearly oranges in
+# colour (it had no great doubt of the last of its ten); by *cycle*, large red apples: what got lost is that they were
+# red. The correlations say how much a measure knows of the error inside the fruit: cycle something, the others next to
+# nothing. None stands for another.
 #
 # ## Hand it on
 #
@@ -386,8 +391,8 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 #     root, place = profile.home("data", "mine"), profile.home("runs", "mine", "generators")
 #     generators = load_pair(place / "step-00003000")  # or another of the steps kept there
 #
-# Cells that need a truth then stop and say so (the measure against the truth; the gallery). The round trips, the panel,
-# the classifier, KID and the cycle error do without.
+# Cells that need a truth then stop and say so (the measure against the truth; the gallery): go on with the cell after
+# them. The round trips, the panel, the classifier, KID and the cycle error do without.
 #
 # For the paper's horses and zebras, or for Monet, on a machine with a GPU:
 #
@@ -419,7 +424,8 @@ for name in ("horse2zebra", "monet2photo"):
 #
 # ### Exercise 1 — back to a picture
 #
-# A generator returns numbers in [-1, 1]. Write the way back to uint8 in [0, 255], rounded to the nearest level.
+# A generator returns numbers in [-1, 1]. Write the way back to uint8 in [0, 255], rounded to the nearest level. Sums of
+# pictures may lie a little outside: what is below -1 becomes 0, and what is above 1 becomes 255.
 
 
 # %%
