@@ -53,11 +53,7 @@ for name in layers:
     strongest = np.argsort(-stack.mean((0, 1)))[:4]
     rows.append([photo] + [viridis(stack[..., k] / stack[..., k].max())[..., :3] for k in strongest])
 plots.grid(
-    rows,
-    layers,
-    alt="a cup of coffee, and its four strongest feature maps in three layers",
-    scale=1.7,
-    caption=vgg.source,
+    rows, layers, alt="a cup of coffee, and its strongest feature maps in three layers", scale=1.7, caption=vgg.source
 )
 
 # %% [markdown]
@@ -145,7 +141,7 @@ plots.grid(
     rows,
     names,
     titles,
-    alt="textures, their Gram matrices, and for each the two channels that fire together most",
+    alt="textures, their Gram matrices, and two channels that fire together",
     scale=2,
     caption=vgg.source,
 )
@@ -203,7 +199,7 @@ plots.grid(
     rows,
     names,
     titles,
-    alt="reconstructions from noise by layer, and by untrained features",
+    alt="reconstructions from noise, by layer",
     scale=2,
     caption=f"{vgg.source}; last row: {untrained.source}",
 )
@@ -241,7 +237,7 @@ plots.grid(
     [[brush, *kept]],
     None,
     ["style", *titles],
-    alt="the style, and the coffee cup on its way from photograph to painting",
+    alt="the style, and the cup on its way to a painting",
     scale=2.2,
     caption=vgg.source,
 )
