@@ -48,7 +48,7 @@ def _refuse_unfit(shape, layers, limit):
     if needed > limit:
         raise ValueError(
             f"A picture of {height} x {width} pixels would take about {needed:.1f} GB of memory, more than "
-            f"max_memory={limit:g}: make it smaller with pictures.resize, or raise max_memory."
+            f"max_memory={limit:g}: choose a smaller size, or raise max_memory."
         )
 
 

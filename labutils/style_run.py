@@ -122,7 +122,8 @@ class StyleRun:
             changes, self._pending = self._pending, {}
         form, texts = {**self.form, **changes}, []
         for key, value in changes.items():
-            texts.append(f"{key} is now {value}" if key not in FORM[:2] else f"new {key}")
+            if key in FORM[:2] or value != self.form[key]:
+                texts.append(f"{key} is now {value}" if key not in FORM[:2] else f"new {key}")
         if set(changes) != {"optimizer"}:
             weights = {f"{name}_weight": self.weights[name] for name in ("content", "style", "variation")}
             layers = {name: self.weights[name] for name in self.transfer.weights.layers}
@@ -133,7 +134,8 @@ class StyleRun:
                 for name in self.weights:  # one may have been moved meanwhile
                     self._weigh(name)
         self.form = form
-        self._note(", ".join(texts))
+        if texts:
+            self._note(", ".join(texts))
 
     # Start, pause, stop, wait
 

@@ -51,6 +51,11 @@ WRONG = [
     ("2-instance", normalized((1, 2), power=1), "square root"),
     ("2-instance", lambda x: x - x.mean((1, 2), keepdims=True), "did not divide"),
     ("2-instance", lambda x: x, "unchanged"),
+    (
+        "2-instance",
+        lambda x: (x - x.mean((1, 2), keepdims=True)) / (x.std((1, 2), keepdims=True) + 1e-5),
+        "inside the root",
+    ),
     ("2-instance", normalized((1, 2), epsilon=1e-3), "axes are right; take epsilon 1e-5"),
     ("2-instance", lambda x: x.mean((1, 2)), "should have shape"),
     ("2-residual", lambda x, first, second: second(relu(first(x))), "skip is missing"),
@@ -72,7 +77,7 @@ WRONG = [
     ("2-checkerboard", [3, 5, 7], "that do make a checkerboard"),
     ("2-checkerboard", [3], "one, two or four times"),
     ("2-checkerboard", {4}, "not the only one"),
-    ("2-checkerboard", [2, 3], "the stride divides"),
+    ("2-checkerboard", [2, 3], "painted equally often"),
     ("2-checkerboard", [2, 4, 6, 8], "from 2 to 7"),
     ("2-checkerboard", 4, "A list or set"),
 ]

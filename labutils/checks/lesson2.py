@@ -34,7 +34,7 @@ def _normalized(x, axes, epsilon=1e-5, root=True):
 def instance(function):
     """``function(x)``: instance normalisation of (batch, height, width, channels), epsilon 1e-5."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(3, 6, 5, 4)) * [1, 2, 3, 4] + rng.normal(size=(3, 1, 1, 4)) * 5
+    x = rng.normal(size=(3, 6, 5, 4)) * [1, 2, 3, 0.01] + rng.normal(size=(3, 1, 1, 4)) * 5
     found = answer(function, x.copy())
     wrong = {
         "You normalised over the batch: a picture must not depend on its neighbours.": _normalized(x, (0, 1, 2)),
@@ -43,6 +43,8 @@ def instance(function):
         "You divided by the variance: take its square root, the standard deviation.": _normalized(
             x, (1, 2), root=False
         ),
+        "Epsilon belongs inside the root, added to the variance.": (x - x.mean((1, 2), keepdims=True))
+        / (x.std((1, 2), keepdims=True) + 1e-5),
         "You took the mean away, but did not divide by the deviation.": x - x.mean((1, 2), keepdims=True),
         "This is the input, unchanged.": x,
         "The axes are right; take epsilon 1e-5, not 1e-3.": _normalized(x, (1, 2), epsilon=1e-3),
@@ -118,10 +120,9 @@ def strides(value):
     got = field_of([*value, 1], [4] * (len(value) + 1))
     if got == 46:
         return
-    without = field_of(value, [4] * len(value))
     hint = "More or larger strides make it larger; try models.receptive_field."
-    if without == 46:
-        hint = "The last convolution, to a single channel, widens the field too: count it in."
+    if field_of(value, [4] * len(value)) == 46:
+        hint = "Without the last convolution, to a single channel, it would be 46: count it in, and take fewer."
     raise Hint(f"A receptive field of 46 was expected; strides {tuple(value)} give {got}. {hint}")
 
 
@@ -133,7 +134,7 @@ def checkerboard(value):
     except TypeError:
         raise Hint(f"A list or set of kernel sizes was expected, such as [2, 3]; got {value!r}.") from None
     if kernels == {3, 5, 7}:
-        raise Hint("Expected [2, 4, 6]; you named those that do make a checkerboard.")
+        raise Hint("You named those that do make a checkerboard.")
     if kernels - set(range(2, 8)):
         raise Hint(f"Only kernels from 2 to 7 were asked for; got {sorted(kernels)}.")
     if kernels == {3}:
@@ -142,6 +143,6 @@ def checkerboard(value):
         raise Hint("4 is right, and it is not the only one: which sizes does the stride, 2, divide?")
     if kernels != {2, 4, 6}:
         raise Hint(
-            f"Expected three sizes, got {sorted(kernels)}. A size is even when the stride divides it: then every "
-            "output pixel is painted by the same number of kernel values."
+            f"Expected three sizes, got {sorted(kernels)}. Try `enlarge` with each from 2 to 7: with which is every "
+            "pixel painted equally often?"
         )

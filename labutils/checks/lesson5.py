@@ -12,6 +12,8 @@ def _maps(seed, shape=(1, 5, 6, 3)):
 @exercise("5-gram")
 def gram(function):
     maps = _maps(0)
+    if callable(function) and function(maps) is not None and not isinstance(function(maps), np.ndarray):
+        raise Hint("The answer should be a NumPy array, made without TensorFlow.")
     flat = maps.reshape(-1, 3).astype("float64")
     expected = flat.T @ flat / len(flat)
     value = answer(function, maps)
@@ -75,7 +77,7 @@ def factor(value):
         },
     )
     if value.shape != () or not np.isclose(value, 128**2 / 9 / 16, rtol=1e-3):
-        raise Hint(f"Your factor is {value}. Divide M²/(4·3²·pixels²) by 1/(4N²).")
+        raise Hint(f"Your factor is {value}. Write both formulas for this layer, and divide one by the other.")
 
 
 @exercise("5-colours")

@@ -103,18 +103,22 @@ class FeatureMaps(widgets.VBox):
         }
         names = list(self.maps)
         self.layer = widgets.Dropdown(options=names, value=names[min(1, len(names) - 1)], description="layer", **WIDE)
-        self.channel = widgets.IntSlider(0, 0, 0, description="channel (number)", **WIDE)
+        self.channel = widgets.IntSlider(0, 0, 0)
         self.image = parts.Picture(
             format="png", layout=FIGURE, tooltip="The picture, and one channel of what a layer makes of it"
         )
         self.words = widgets.HTML()
-        super().__init__([widgets.HBox([self.layer, self.channel], layout=WRAPPED), self.image, self.words])
+        super().__init__([widgets.HBox(layout=WRAPPED), self.image, self.words])
         self.layer.observe(self._choose, "value")
-        self.channel.observe(self._draw, "value")
         self._choose()
 
     def _choose(self, _=None):
-        self.channel.max = self.maps[self.layer.value].shape[-1] - 1  # ipywidgets lowers the value with it
+        last = self.maps[self.layer.value].shape[-1] - 1
+        value = min(self.channel.value, last)
+        # A new one: with another maximum the page would keep the old one's range for the keyboard.
+        self.channel = widgets.IntSlider(value, 0, last, description="channel (number)", **WIDE)
+        self.channel.observe(self._draw, "value")
+        self.children[0].children = [self.layer, self.channel]
         self._draw()
 
     def _draw(self, _=None):

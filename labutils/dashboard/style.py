@@ -10,7 +10,7 @@ from labutils.dashboard import parts
 from labutils.datasets.reading import ImageError
 from labutils.style_run import StyleRun
 
-SLIDERS = {"content": (10.0, 0.1), "style": (20.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step
+SLIDERS = {"content": (10.0, 0.1), "style": (40.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step
 COLOURS = {"the painting's": "style", "the photograph's (luminance)": "luminance", "matched statistics": "matched"}
 POOLING = {"maximum": "max", "average": "avg"}
 OPTIMIZERS = {"L-BFGS": "lbfgs", "Adam": "adam"}
@@ -100,7 +100,7 @@ class StylePanel(widgets.VBox):
     def _choice(self, description, options, key):
         options = options if isinstance(options, dict) else {option: option for option in options}
         box = widgets.Dropdown(options=list(options.items()), value=self.run.form[key],
-        description=description, style=WIDE, layout={"width": "330px"})  # fmt: skip
+        description=description, style=WIDE, layout={"width": "390px"})  # fmt: skip
         box.observe(lambda change: self._choose(key, change["new"]), "value")
         return box
 
@@ -145,6 +145,7 @@ class StylePanel(widgets.VBox):
                 self._change(**{key: parts.uploaded(files[-1]["content"]), "size": self.choices["size"].value})
             except ImageError as error:
                 self.message.value = f"<b>{name} {html.escape(error.reason)}</b>"
+            self.uploads[key].value = ()
 
     def _choose(self, key, value):
         if value != self._chosen(key):
@@ -191,8 +192,11 @@ class StylePanel(widgets.VBox):
 def _curves(history, notes):
     steps = [step for step, _ in history]
     series = {name: (steps, [losses[name] for _, losses in history]) for name in TERMS}
-    marks = [(step, text.split(";")[0][:28]) for step, text in notes]
-    plot = plots.curves(series, xlabel="iteration", marks=marks, alt="loss terms over iterations")
+    marks = {}  # the first change at an iteration; the notes below the picture have them all
+    for step, text in notes:
+        if not text.startswith("not changed"):
+            marks.setdefault(step, text.split(";")[0][:28])
+    plot = plots.curves(series, xlabel="iteration", marks=marks.items(), alt="loss terms over iterations")
     plot.axes[0].set_yscale("symlog", linthresh=1e-3)
     plot.axes[0].set_ylim(bottom=0)
     return plot.png(dpi=80)

@@ -79,9 +79,9 @@ for level in range(4):
 print(f"{lab.size**2 * 3} numbers came in, {np.prod(x.shape[1:])} arrive at the bottom.")
 
 # %% [markdown]
-# Height and width halve, the channels double: each step but the first, which makes many channels of three, keeps half
-# as many numbers as the one before. The bottom has fewer numbers than the picture. There the network can know *what*
-# is in the picture, not where every edge runs.
+# Height and width halve, the channels double: each step keeps half as many numbers as the one before (but for the
+# first, which goes from three channels to many). The bottom has fewer numbers than the picture. There the network can
+# know *what* is in the picture, not where every edge runs.
 #
 # ### Up: and the details handed across
 #
@@ -100,7 +100,7 @@ def up(x, detail, filters):
 
 for level in (2, 1, 0):
     x = up(x, details[level], filters * 2**level)
-    print(f"up to {x.shape[1]} × {x.shape[2]}: {x.shape[3]} channels, half of them handed across")
+    print(f"up to {x.shape[1]} × {x.shape[2]}: {x.shape[3]} channels, half of them by the bridge")
 x = tf.keras.layers.UpSampling2D()(x)
 painted = tf.keras.layers.Conv2D(3, 4, padding="same", activation="tanh")(x)
 my_unet = tf.keras.Model(picture, painted)
@@ -246,7 +246,7 @@ plots.grid([enlarged], column_titles=ways, scale=3.2, alt="A transposed convolut
 # With the transposed convolution some pixels are painted once, some twice, some four times: a **checkerboard**. With
 # repeated pixels every one is painted nine times. In the picture on the left a grid lies over the fruit. Training can
 # learn to remove it, and often leaves a trace; that is the grid in many published results. On the right there is none,
-# only a blur that training removes more easily.
+# only a blur that training removes more easily (and a dark frame: the next section).
 #
 # ## Beyond the border
 #
@@ -510,7 +510,7 @@ for name, make in makers.items():
 # ### The same short training
 #
 # Both learn from the same orchard, with the same seed, in the same order, for the same number of steps; what
-# `CycleGAN` does at each step is lesson 3. It takes about a minute for each network at the class profile.
+# `CycleGAN` does at each step is lesson 3. It takes about half a minute for each network at the class profile.
 
 # %%
 from dataclasses import replace

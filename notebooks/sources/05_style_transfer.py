@@ -91,7 +91,8 @@ def total_variation(image):
 
 
 # %% [markdown]
-# Content and style are divided by the target's own sum of squares: 0 means "the same", 1 "as far off as nothing".
+# Content and style are divided by the target's own sum of squares: 0 means "the same", 1 "as far off as maps that are
+# all zero". A painted picture can lie above 1 and still show its content.
 # The course's engine uses the same functions; to be sure, we compare with it and with NumPy on random numbers.
 
 # %%
@@ -117,7 +118,7 @@ print("Content, Gram matrix, style and variation: equal to labutils.style and to
 #
 # Three textures, and the Gram matrices of their first 24 channels in `block2_conv1` (bright: these two channels fire
 # together). Then the same for a texture with its four quarters swapped about: another picture, the same texture. In the
-# last row, the maps of the two channels that fire together most.
+# last row, the upper left corner of the two maps that fire together most.
 
 # %%
 textures = {"brick": data.brick(), "grass": data.grass(), "gravel": data.gravel()}
@@ -130,7 +131,7 @@ rows = [list(textures.values()), [viridis(np.sqrt(gram / strongest))[..., :3] fo
 titles = []
 for name, gram in grams.items():
     pair = np.unravel_index(np.triu(gram, 1).argmax(), gram.shape)  # the brightest off the diagonal
-    two = [fired[name][0, ..., k].numpy() for k in pair]
+    two = [fired[name][0, :40, :40, k].numpy() for k in pair]
     rows[2].append(viridis(np.hstack([stack / np.quantile(stack, 0.99) for stack in two]))[..., :3])
     titles.append(f"{name}\nchannels {pair[0]} and {pair[1]}")
 between, same = (style_loss(grams[name], grams["grass"]) for name in ("brick", "grass, swapped"))
@@ -153,9 +154,11 @@ plots.grid(
 #
 # ## Whose weights? The normalisers
 #
-# Every text divides the Gram difference by something else, and its weights belong to its divisor. Below is the number
-# that each multiplies `sum((gram - target)²)` with, relative to Gatys' formula, for two layers. Our default,
-# `"target"`, makes the loss a share of the style's own strength, which does not depend on size, layer or network.
+# Every text divides the Gram difference by something else, and its weights belong to its divisor. For Gram matrices of
+# N channels (means over M positions) `sum((gram - target)²)` is multiplied with 1 / (4 N²) by Gatys, with 1 / N² and 1
+# / N⁴ by TensorFlow's and PyTorch's tutorials, and with M² / (4 · 3² · pixels²) by the code of the "Paint" chapter.
+# Below are these numbers, relative to Gatys', for two layers. Our default, `"target"`, makes the loss a share of the
+# style's own strength, which does not depend on size, layer or network.
 
 # %%
 height, width = photo.shape[:2]
@@ -171,10 +174,10 @@ except ValueError as error:
     print(f"The Paint chapter's preset: {error}")
 
 # %% [markdown]
-# At `block1_conv1`, the "Paint" chapter's *code* counts a difference 455 times as much as Gatys' formula, which the
-# chapter prints: 64² · 4 / (4 · 9) = 455. Take its weights (content 1, style 100, variation 20) with the formula and
-# nothing seems to happen. They are here as `style.PRESETS["paint"]`, with the normaliser that belongs to them; where
-# the features end before `block5_conv2` it says so, as above.
+# At `block1_conv1`, where N is 64 and M is all pixels, the "Paint" chapter's *code* counts a difference 455 times as
+# much as Gatys' formula, which the chapter prints: 64² · 4 / (4 · 9) = 455. Take its weights (content 1, style 100,
+# variation 20) with the formula and nothing seems to happen. They are here as `style.PRESETS["paint"]`, with the
+# normaliser that belongs to them; where the features end before `block5_conv2` it says so, as above.
 #
 # ## What content and style mean: reconstructions
 #
@@ -229,7 +232,10 @@ def watch(step, image, losses):
 began = time.perf_counter()
 painted = transfer.run(lab.style_steps, callback=watch)
 fall = 1 - history[-1]["style"] / history[0]["style"]
-print(f"{lab.style_steps} iterations in {time.perf_counter() - began:.0f} s; the style term fell by {fall:.0%}.")
+print(
+    f"{lab.style_steps} iterations in {time.perf_counter() - began:.0f} s; the style term fell by {fall:.0%},", end=" "
+)
+print(f"the content term rose to {history[-1]['content']:.2f}.")
 assert all(after["total"] < before["total"] for before, after in zip(history, history[1:], strict=False))
 assert lab.name == "smoke" or fall > 0.9
 titles = [f"iteration {step}" for step in (0, few // 2, few, lab.style_steps)]
@@ -266,7 +272,7 @@ plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam
 # %% [markdown]
 # An evaluation costs the same for all, one look through VGG and back; L-BFGS sometimes needs two or three for an
 # iteration, to find how far to go. Adam's rate is in levels of 255. At 3 it needs three times as long as L-BFGS; at 10
-# it is as fast, trembles, and over 300 iterations ends lower than L-BFGS does (`benchmarks/README.md`). So why L-BFGS?
+# it is as fast, and over 300 iterations it ends lower than L-BFGS does (`benchmarks/README.md`). So why L-BFGS?
 # It has no rate to find, and its loss never rises. Adam can go where L-BFGS cannot: when the loss changes from step to
 # step.
 #
@@ -277,26 +283,29 @@ plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam
 # starts with an empty one and says so. The size, the content layer, the pooling and the colours may be changed as
 # well, and you may upload a photograph and a painting of your own. "Luminance" lays the photograph's colours over
 # the result; "matched statistics" gives the painting the photograph's mean colour and covariance before it is used.
+# When it has ended, Start goes on from the picture it has; to begin anew, run the cell again. Steer as long as you
+# like *before* you run the next cell: it holds the notebook, and with it the panel, until the painting has ended.
 
 # %%
-panel = dashboard.StylePanel(photo, styles.paint("tiles", lab.style_size), vgg, steps=few)
+panel = dashboard.StylePanel(photo, styles.paint("tiles", lab.style_size), vgg, steps=lab.style_steps)
 panel.start.click()
 panel.sliders["style"].value = 20
 panel
 
 # %%
-panel.wait()  # only for notebooks that run without you: it holds this cell until the painting has ended
+panel.wait()
 print(*(f"iteration {step}: {text}" for step, text in panel.run.notes), sep="\n")
-assert panel.run.step > 0 and panel.run.weights["style"] == 20
-source = panel.run.features.source
-plots.grid([[photo, panel.run.image]], alt="the photograph and what the panel painted", scale=3, caption=source)
+assert panel.run.step > 0 and "style weight 10 → 20" in panel.run.notes[0][1]
+both, source = [panel.run.content, panel.run.image], panel.run.features.source
+plots.grid([both], alt="the photograph and what the panel painted", scale=3, caption=source)
 
 # %% [markdown]
 # ## One engine, many pictures
 #
 # Because weights are variables, one compiled function serves a whole strip: content weights from 0.1 to 10. It also
 # serves other starts: the loss does not say where the search begins, so the second row begins at the photograph, at
-# noise and at the painting. The last picture mixes two styles, three parts brush strokes and one part waves.
+# noise and at the painting. The last picture mixes two styles, three parts brush strokes and one part the waves beside
+# it.
 
 # %%
 strip, starts = [], []
@@ -310,12 +319,12 @@ for start in ("content", "noise", "style"):
     starts.append(race.run(2 * few))
     print(f"from {start}: loss {race.losses()['total']:.3f}")
 assert race.evaluate.experimental_get_tracing_count() == 1  # compiled once
-two = [brush_small, styles.paint("waves", small)]
-mixed = style.StyleTransfer(photo_small, two, vgg, style_shares=[3, 1]).run(few)
-rows = [strip, [*starts, mixed]]
-figure = plots.grid(rows, alt="five content weights; three starts and a mix", scale=2.2, caption=vgg.source)
+waves = styles.paint("waves", small)
+mixed = style.StyleTransfer(photo_small, [brush_small, waves], vgg, style_shares=[3, 1]).run(few)
+rows = [strip, [*starts, waves, mixed]]
+figure = plots.grid(rows, alt="five content weights; three starts, waves, a mix", scale=2.2, caption=vgg.source)
 titles = [f"content {weight}" for weight in (0.1, 0.3, 1, 3, 10)]
-titles += ["from content", "from noise", "from style", "mixed"]
+titles += ["from content", "from noise", "from style", "waves", "mixed"]
 for axis, title in zip(figure.axes, titles, strict=False):
     axis.set_title(title, fontsize=9)
 figure
@@ -345,9 +354,10 @@ plots.grid(
 )
 
 # %% [markdown]
-# An iteration at a quarter of the size costs a sixteenth. Is it a quicker way to the *same loss*? No: that was measured
-# at 512 pixels, and both took the same time (`benchmarks/README.md`), because what was painted small has lost the
-# photograph's detail. It is another picture, with larger forms: choose with your eyes.
+# An iteration at a quarter of the size costs a sixteenth. Is it a quicker way to the *same loss*? No: that was
+# measured at 512 pixels, and both took the same time (`benchmarks/README.md`), because what was painted small has lost
+# the photograph's detail. (Nor does the loss above compare like with like: there were fewer iterations, most of them
+# small.) It is another picture, with larger forms if you look closely: choose with your eyes.
 #
 # ## Style transfer or CycleGAN?
 #
@@ -392,8 +402,9 @@ check("5-gram", gram)
 # %% [markdown]
 # ### Exercise 2 — Total variation
 #
-# Write `variation(image)` for an array (1, height, width, 3) in [0, 255]: the mean over positions and colours of the
-# squared difference to the pixel below plus that to the pixel on the right, divided by 255².
+# Write `variation(image)` for an array (1, height, width, 3) in [0, 255]. For each pixel that has both neighbours, add
+# the squared difference to the pixel below and that to the pixel on the right; take the mean over these pixels and the
+# colours, and divide by 255².
 
 
 # %%
@@ -413,9 +424,8 @@ check("5-variation", variation)
 # %% [markdown]
 # ### Exercise 3 — Another text's weight
 #
-# Gatys multiplies the squared difference of (mean) Gram matrices with 1 / (4 N²); the "Paint" code with M² / (4 · 3²
-# · pixels²). How many times as much does the Paint code count a difference in `block2_conv1`, which has N = 128
-# channels, and M positions, a quarter of the picture's pixels?
+# How many times as much as Gatys' formula does the "Paint" code count a difference in `block2_conv1`? It has N = 128
+# channels, and M positions, a quarter of the picture's pixels. (Both formulas are in the section on normalisers.)
 
 # %%
 ### BEGIN SOLUTION
