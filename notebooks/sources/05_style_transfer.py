@@ -321,7 +321,7 @@ for start in ("content", "noise", "style"):
 assert race.evaluate.experimental_get_tracing_count() == 1  # compiled once
 waves = styles.paint("waves", small)
 mixed = style.StyleTransfer(photo_small, [brush_small, waves], vgg, style_shares=[3, 1]).run(few)
-rows = [strip, [*starts, waves, mixed]]
+rows = [strip, [*starts, waves[: small * 2 // 3], mixed]]
 figure = plots.grid(rows, alt="five content weights; three starts, waves, a mix", scale=2.2, caption=vgg.source)
 titles = [f"content {weight}" for weight in (0.1, 0.3, 1, 3, 10)]
 titles += ["from content", "from noise", "from style", "waves", "mixed"]
