@@ -57,6 +57,7 @@ def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", sc
     """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``).
 
     A cell is ``scale`` inches wide, less if all would be wider than ``WIDEST``; rows are as high as their pictures.
+    ``alt`` and ``caption``: see ``Plot``.
     """
     rows = [[as_uint8(picture) for picture in row] for row in rows]
     columns = max(len(row) for row in rows)
@@ -87,7 +88,10 @@ def _wrapped(title, width):
 
 
 def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3), caption=""):
-    """Lines over steps. ``series``: ``{name: (x, y)}``; ``marks``: ``[(x, text)]``, drawn as vertical lines."""
+    """Lines over steps. ``series``: ``{name: (x, y)}``; ``marks``: ``[(x, text)]``, drawn as vertical lines.
+
+    ``smooth``: how many values are averaged. ``alt`` and ``caption``: see ``Plot``.
+    """
     plot = Plot(figsize=size, alt=alt, caption=caption)
     axis = plot.subplots()
     for number, (name, (x, y)) in enumerate(series.items()):
