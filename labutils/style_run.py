@@ -130,7 +130,7 @@ class StyleRun:
             start = "content" if "photograph" in changes else self.transfer.image
             transfer = self._build(form, self.features, start, **weights, layer_weights=layers)
             with self._news:
-                self.transfer, self.form = transfer, form
+                self.transfer = transfer
                 for name in self.weights:  # one may have been moved meanwhile
                     self._weigh(name)
         self.form = form

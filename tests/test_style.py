@@ -240,9 +240,7 @@ def test_a_preset_is_weighed_and_normalised_as_its_text_has_it(cat, tiles):
     for block in range(1, 6):
         name = f"block{block}_conv1"
         positions = here[name].shape[1] * here[name].shape[2]
-        difference = positions * (
-            numpy_gram(here[name]) - numpy_gram(goal[name])
-        )  # sums over positions, as its code has
+        difference = positions * (numpy_gram(here[name]) - numpy_gram(goal[name]))  # of sums, as its code has it
         parts.append((difference**2).sum() / (4 * 3**2 * pixels**2))
     image = painting.astype("float64")
     squares = (image[1:, :-1] - image[:-1, :-1]) ** 2 + (image[:-1, 1:] - image[:-1, :-1]) ** 2

@@ -154,8 +154,6 @@ def seen(orchard_root, tiny, tmp_path_factory):
     run = Run(gan, orchard_root, lab, tmp_path_factory.mktemp("seen") / "run")
     panel = TrainingPanel(run)
 
-    panel.at_step_9 = None
-
     def move():
         if run.step == 6 and run.state == "training":
             panel.sliders["learning_rate"].value = 8
