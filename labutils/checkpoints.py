@@ -1,9 +1,10 @@
-"""Checkpoints of a run: written aside and moved into place, checked byte for byte when they are read."""
+"""Checkpoints of a run: written atomically, checked byte for byte when they are read."""
 
 import hashlib
 import io
 import json
 import shutil
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -21,18 +22,26 @@ class Checkpoints:
     """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept.
 
     ``tracked``: what ``tf.train.Checkpoint`` takes. ``identity``: JSON values that a state must have been kept with to
-    be restored. ``keep``: 2 or more, otherwise ``ValueError``: a damaged checkpoint needs one before it.
+    be restored. ``circumstances``: JSON values that are kept beside it. ``keep``: 2 or more, otherwise ``ValueError``:
+    a damaged checkpoint needs one before it.
     """
 
-    def __init__(self, place, tracked, identity, keep=2):
+    def __init__(self, place, tracked, identity, keep=2, circumstances=None):
         if keep < 2:
-            raise ValueError(f"At least two checkpoints must be kept, not {keep}: one may come to harm.")
+            raise ValueError(f"At least two checkpoints must be kept, not {keep}: one may be damaged.")
         self.place, self.identity, self.keep = Path(place), json.loads(json.dumps(identity)), keep
+        self.circumstances = circumstances or {}
         self.state = tf.train.Checkpoint(**tracked)
 
     def steps(self):
-        """The steps that have a checkpoint, oldest first."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.place.glob("step-*"))
+        """The steps that have a checkpoint, oldest first. ``CheckpointError`` if the folder cannot be read."""
+        try:
+            return list(files.by_step(self.place))
+        except OSError as error:  # not the same as an empty one: that would be a silent fresh start
+            raise CheckpointError(
+                f"The checkpoints in {self.place} cannot be read ({error}). Make the folder readable, or choose "
+                "another directory for this run."
+            ) from error
 
     def save(self, step, history):
         """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
@@ -46,8 +55,8 @@ class Checkpoints:
                 np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
                 (aside / "history.npz").write_bytes(losses.getvalue())
                 hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
-                card = json.dumps({"step": step, "files": hashes, **self.identity}).encode()
-                (aside / "card").write_bytes(sealed(card))
+                card = {"step": step, "files": hashes, "circumstances": self.circumstances, **self.identity}
+                (aside / "card").write_bytes(sealed(json.dumps(card).encode()))
         except (OSError, tf.errors.OpError) as error:
             raise CheckpointError(
                 f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
@@ -57,7 +66,10 @@ class Checkpoints:
             shutil.rmtree(self._folder(old))
 
     def restore(self):
-        """Bring back the newest whole state and return its history; ``None`` if nothing was ever kept."""
+        """Bring back the newest whole state; ``None`` if nothing was ever kept.
+
+        Returns its history, and the circumstances it was kept in.
+        """
         for leftover in self.place.glob(".writing-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in reversed(self.steps()):
@@ -73,7 +85,7 @@ class Checkpoints:
             except ValueError as error:  # other shapes, which the card of an older version did not tell
                 raise self._another_run(f"states: {error}") from None
             with np.load(self._folder(step) / "history.npz") as history:
-                return {name: history[name].tolist() for name in history.files}
+                return {name: history[name].tolist() for name in history.files}, card.get("circumstances", {})
         if self.steps():
             raise CheckpointError(
                 f"None of the checkpoints in {self.place} is whole (steps {self.steps()}). To start afresh, choose "
@@ -92,9 +104,9 @@ class Checkpoints:
         return card if whole else None
 
     def _refuse_other_run(self, card):
-        for key, value in self.identity.items():
-            if card.get(key, value) != value:  # an older version of the course kept less
-                raise self._another_run(f"{key}: {card[key]} instead of {value}.")
+        for key, value in self.identity.items():  # an older version of the course kept less
+            if found := _differences(card.get(key, value), value):
+                raise self._another_run(f"{key}: {'; '.join(found[:4])}{' …' if found[4:] else ''}.")
 
     def _another_run(self, difference):
         return ValueError(
@@ -103,7 +115,18 @@ class Checkpoints:
         )
 
     def _folder(self, step):
-        return self.place / f"step-{step:08d}"
+        return self.place / files.named(step)
+
+
+def _differences(kept, wanted, name=""):
+    """Where two JSON values differ, a line each: ``name kept instead of wanted``."""
+    if isinstance(kept, dict) and isinstance(wanted, dict):
+        return [
+            line
+            for key in sorted(kept | wanted)
+            for line in _differences(kept.get(key, "none"), wanted.get(key, "none"), f"{name}{key} ")
+        ]
+    return [] if kept == wanted else [f"{name}{textwrap.shorten(f'{kept} instead of {wanted}', 120)}"]
 
 
 def sealed(data):

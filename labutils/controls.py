@@ -7,6 +7,7 @@ import numpy as np
 
 from labutils import files
 from labutils.checkpoints import CheckpointError, sealed, unsealed
+from labutils.losses import weight
 
 
 class Controls(dict):
@@ -27,10 +28,8 @@ class Controls(dict):
         """Let ``value`` wait for the next ``apply``; ``ValueError`` for an unknown name, a negative value or NaN."""
         if name not in self:
             raise ValueError(f"Unknown control {name!r}: choose one of {', '.join(self)}.")
-        if not np.isfinite(value) or value < 0:
-            raise ValueError(f"{name} must be a number from 0 up, not {value}.")
         with self._lock:
-            self.pending[name] = float(value)
+            self.pending[name] = weight(name, value)
 
     def apply(self, step):
         """Assign the values that are due after ``step`` steps: recorded ones, then what was asked for."""
@@ -52,7 +51,7 @@ class Controls(dict):
         self._record([(step, name, value) for name, value in pending.items()])
 
     def restore(self, step):
-        """Read the log of a run that goes on after ``step``; ``CheckpointError`` if the file came to harm."""
+        """Read the log of a run that goes on after ``step``; ``CheckpointError`` if the file is damaged."""
         try:
             lines = unsealed(self.log.read_bytes()).splitlines() if self.log.exists() else []
         except ValueError as error:

@@ -31,11 +31,18 @@ def share_cores():
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each loss counts for the generators. The paper's: 1, 10, and 5 (half of cycle) for identity."""
+    """How much each loss counts for the generators. The paper's: 1, 10, and 5 (half of cycle) for identity.
+
+    Raises ``ValueError`` for a weight that is no number from 0 up.
+    """
 
     adversarial: float = 1.0
     cycle: float = 10.0
     identity: float = 5.0
+
+    def __post_init__(self):
+        for field in fields(self):
+            losses.weight(field.name, getattr(self, field.name))
 
     def variables(self):
         """The same numbers as ``tf.Variable``s: changing one acts on the next step and recompiles nothing."""

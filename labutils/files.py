@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -61,3 +62,23 @@ def lock(path, wait=True):
             except OSError:  # a drive without locks
                 pass
         yield
+
+
+def by_step(folder, ending=""):
+    """What ``folder`` holds under the names ``step-00000100`` + ``ending``, ``{step: path}``, lowest step first.
+
+    Anything else in it, such as a copy that a person made, is ignored. No folder: nothing. Raises ``OSError`` if the
+    folder cannot be read.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return {}
+    found = [re.fullmatch(r"step-([0-9]{8,18})" + re.escape(ending), name) for name in names]
+    steps = {int(match[1]) for match in found if match}
+    return {step: Path(folder) / named(step, ending) for step in sorted(steps) if named(step, ending) in names}
+
+
+def named(step, ending=""):
+    """The name of what is kept of a step: ``step-00000100`` + ``ending``."""
+    return f"step-{step:08d}{ending}"

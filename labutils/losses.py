@@ -3,7 +3,16 @@
 Paper: Zhu et al. 2017, with the least-squares adversarial loss of Mao et al. 2017.
 """
 
+import math
+
 import tensorflow as tf
+
+
+def weight(name, value):
+    """``value`` as a float. Raises ``ValueError`` unless it is a number from 0 up, as every loss weight and rate is."""
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a number from 0 up, not {value}.")
+    return float(value)
 
 
 def adversarial(scores, real):

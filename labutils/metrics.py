@@ -11,7 +11,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 from tqdm.auto import tqdm
 
-from labutils import datasets, generators
+from labutils import datasets, files, generators
 from labutils.classifier import DomainClassifier as DomainClassifier
 from labutils.datasets import folder
 
@@ -79,7 +79,7 @@ def gains(kept, root, direction):
     """``report``'s gain of every generator of a run's folder ``kept``: ``{step: dB}``, by step."""
     real, truths, mask = test_pairs(str(root), direction)
     copied, found = psnr(real, nearest(real, truths, mask), mask), {}
-    paths = sorted(Path(kept).glob(f"step-*-{direction}.json"))
+    paths = files.by_step(kept, f"-{direction}.json").values()
     for path in tqdm(paths, f"measuring {direction}", unit=" steps"):
         network = generators.load_generator(path)
         fake = translated(network, real)
@@ -95,7 +95,7 @@ def choose(kept, root):
     """
     found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")}
     for direction, gain in found.items():
-        best = generators.load_generator(Path(kept) / f"step-{max(gain, key=gain.get):08d}-{direction}")
+        best = generators.load_generator(Path(kept) / files.named(max(gain, key=gain.get), f"-{direction}"))
         generators.save_generator(best, Path(kept) / f"chosen-{direction}", **best.card)
     return found
 

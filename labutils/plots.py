@@ -1,11 +1,11 @@
 """Figures for the lessons. They are drawn on ``Figure`` objects directly: pyplot's global state is not touched."""
 
 import base64
-import html
 import io
 import textwrap
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -35,9 +35,9 @@ class Plot(Figure):
 
     def _repr_html_(self):
         data = base64.b64encode(self.png()).decode()
-        image = f'<img alt="{html.escape(self.alt)}" style="max-width:100%" src="data:image/png;base64,{data}">'
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        return f'<figure style="margin: 0">{image}{caption}</figure>'
+        image = '<img alt="{}" style="max-width:100%" src="data:image/png;base64,{}">'
+        caption = "<figcaption>{}</figcaption>" if self.caption else "{}"
+        return Markup(f'<figure style="margin: 0">{image}{caption}</figure>').format(self.alt, data, self.caption)
 
     def __repr__(self):
         return f"<figure: {self.alt}>"

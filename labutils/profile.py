@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Profile:
-    """The numbers of one profile. Sizes are pixels, counts are pictures a domain."""
+    """The numbers of one profile. Sizes are pixels, counts are pictures a domain.
+
+    Raises ``ValueError`` for a number that no training can have, such as a checkpoint every 0 steps.
+    """
 
     name: str
     cost: str  # what it takes, in words, shown at the top of every lesson
@@ -29,6 +32,15 @@ class Profile:
     loss_weights: dict = field(default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0})
     pool_size: int = 50
     batch_size: int = 1
+
+    def __post_init__(self):
+        least = dict.fromkeys(("size", "train", "test", "steps", "checkpoint_every", "sample_every"), 1)
+        least |= dict.fromkeys(("style_size", "style_steps", "kept_generators", "batch_size"), 1)
+        least |= dict.fromkeys(("constant_steps", "pool_size", "learning_rate", "discriminator_pace"), 0)
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if not lowest <= value < float("inf"):
+                raise ValueError(f"{name} of profile {self.name!r} must be {lowest} or more, not {value}.")
 
 
 PROFILES = {

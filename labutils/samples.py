@@ -43,9 +43,9 @@ def keep(folder, step, pictures):
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
     names = PngInfo()
     names.add_text("rows", " ".join(pictures))
-    with files.aside(folder / f"step-{step:08d}.png") as place:
+    with files.aside(folder / files.named(step, ".png")) as place:
         Image.fromarray(sheet).save(place, format="PNG", pnginfo=names)
-    kept = sorted(folder.glob("step-*.png"))
+    kept = list(files.by_step(folder, ".png").values())
     for path in kept[1:-1:2] if len(kept) > LIMIT else ():
         path.unlink()
         path.with_suffix(".json").unlink(missing_ok=True)  # what was measured of it

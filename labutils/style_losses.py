@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from labutils import losses
+
 # How a Gram difference is scaled, as texts in circulation do it; see ``style_factor``.
 NORMALISERS = ("target", "gatys", "tensorflow", "pytorch", "paint")
 
@@ -90,9 +92,7 @@ class Weights:
 
     @staticmethod
     def _variable(value):
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"A weight must be 0 or a positive number, not {value}.")
-        return tf.Variable(float(value), trainable=False, dtype=tf.float32)
+        return tf.Variable(losses.weight("A weight", value), trainable=False, dtype=tf.float32)
 
     def values(self):
         """All of them, as an array."""

@@ -1,8 +1,8 @@
 """A style transfer in the background, to be steered while it runs: what ``dashboard.StylePanel`` shows."""
 
-import threading
-
 from labutils import features as vgg_features
+from labutils.background import Background
+from labutils.losses import weight
 from labutils.pictures import as_picture, keep_colours, match_colours, resize, to_uint8
 from labutils.style import StyleTransfer
 
@@ -10,27 +10,27 @@ COLOURS = ("style", "luminance", "matched")
 FORM = ("photograph", "painting", "content_layer", "pooling", "colours", "size", "optimizer")
 
 
-class StyleRun:
-    """``StyleTransfer`` in a daemon thread.
+class StyleRun(Background):
+    """``StyleTransfer`` in a daemon thread, to be paused, stopped and waited for as any ``Background`` work.
 
     ``photograph`` and ``painting``: pictures (see ``pictures.as_picture``); ``size``: both pictures' shorter
     side in pixels, ``None`` for their own. ``colours``: ``"style"``, the painting's; ``"luminance"``, the
     photograph's colours under the result's luminance; ``"matched"``, the painting takes the photograph's
-    colour statistics first. ``settings`` go to ``StyleTransfer``. Functions in ``.watchers`` are called in
-    the thread after every iteration. Raises what ``StyleTransfer`` raises.
+    colour statistics first. ``settings`` go to ``StyleTransfer``. ``.notes``: (iteration, text) of every change.
+    Raises what ``StyleTransfer`` raises.
     """
+
+    WORK, UNIT, BUSY = "painting", "iteration", "running"
 
     def __init__(
         self, photograph, painting, features=None, steps=60, optimizer="lbfgs", size=None, colours="style", **settings
     ):
+        super().__init__()
         features = vgg_features.vgg() if features is None else features
         self.steps, self.settings = steps, settings
         self.form = dict(photograph=photograph, painting=painting, pooling=features.pooling, colours=colours)
         self.form.update(size=size, optimizer=optimizer, content_layer=settings.pop("content_layer", "block4_conv2"))
-        self.history, self.notes, self.watchers = [], [], []
-        self.state, self.error, self.step, self.target = "ready", None, 0, 0
-        self._thread, self._working, self._paused, self._stopping, self._pending = None, False, False, False, {}
-        self._news = threading.Condition()  # held to change the line above, the weights or the transfer
+        self.history, self.notes, self.step, self.target, self._pending = [], [], 0, 0, {}
         self._check(self.form)
         self.transfer = self._build(self.form, features, settings.pop("start", "content"))
         self.weights = self._values()
@@ -76,18 +76,18 @@ class StyleRun:
         luminance = self.form["colours"] == "luminance"
         return keep_colours(transfer.image, to_uint8(transfer.pictures[0])) if luminance else transfer.image
 
-    @property
-    def running(self):
-        return self._working
-
     # What may be changed while it runs
 
     def set_weight(self, name, value):
-        """``name``: ``"content"``, ``"style"``, ``"variation"`` or a style layer; acts at the next evaluation."""
+        """``name``: ``"content"``, ``"style"``, ``"variation"`` or a style layer; acts at the next evaluation.
+
+        Raises ``ValueError`` for another name, and for a value that is no number from 0 up.
+        """
         if name not in self.weights:
             raise ValueError(f"There is no weight {name!r}: choose one of {', '.join(self.weights)}.")
+        value = weight(f"The {name} weight", value)
         with self._news:
-            before, self.weights[name] = self.weights[name], float(value)
+            before, self.weights[name] = self.weights[name], value
             self._weigh(name)
         if before != value:
             self._note(f"{name} weight {before:g} → {value:g}")
@@ -108,10 +108,11 @@ class StyleRun:
         self._check(form)
         with self._news:
             self._pending.update(form)
-            self._news.notify()
-            working = self._working
-        if not working:
-            self._apply_pending()
+            self._news.notify_all()
+            if self.running:
+                return
+        self._settle()
+        self._apply_pending()
 
     def _note(self, text):
         memory = self.running and self.form["optimizer"] == "lbfgs"
@@ -137,98 +138,37 @@ class StyleRun:
         if texts:
             self._note(", ".join(texts))
 
-    # Start, pause, stop, wait
-
     def start(self, steps=None):
         """Go on in the background: ``steps`` more iterations, or to the end of the plan; if paused, resume."""
-        with self._news:
-            self._paused = False
-            self._news.notify()
-            if self._working:
-                self.state = "running"
-                return
-            self._working, self._stopping = True, False
-        if self._thread:
-            self._thread.join()  # it still lets the watchers look at the end
+        if self.running:
+            self.resume()
+            return
+        self._settle()
         if steps or self.step >= self.target:  # else it was stopped on its way
             self.target = self.step + (steps or self.steps)
-        self.error, self.state = None, "building the graph"
-        self._thread = threading.Thread(target=self._work, name="style transfer", daemon=True)
-        self._thread.start()
+        self._begin(self._paint)
 
-    def pause(self):
-        """Hold after the present iteration."""
-        with self._news:
-            if self._working:
-                self._paused, self.state = True, "paused"
+    # What the painting thread does
 
-    def stop(self):
-        """End after the present iteration; the picture is kept."""
-        with self._news:
-            self._stopping, self._paused = True, False
-            self._news.notify()
-
-    def wait(self, timeout=None):
-        """Until the run has ended (or ``timeout`` seconds have passed); raises what ended it early.
-
-        Raises ``RuntimeError`` if it is paused: whoever waits in a notebook could not press Resume.
-        """
-        if self._paused:
-            raise RuntimeError(f"The painting is paused at iteration {self.step}: press Resume, or run.start(), first.")
-        if self._thread:
-            self._thread.join(timeout)
-        if self.error:
-            raise self.error
-        return self
-
-    def _work(self):
-        try:
-            while self.step < self.target and not self._stopping:
-                if self._pending:
-                    self._try_pending()
-                    self._tell()
-                if self._hold():
-                    continue
-                began, steps = self.step, self.target - self.step
-                self.transfer.run(steps, self.form["optimizer"], self._watch)
-                if self.step == began and not self._pending:
-                    break  # converged
-            state = "stopped" if self._stopping else "finished"
-        except Exception as error:
-            self.error, state = error, f"ended by an error: {error}"
-        while self._goes_on():
-            self._try_pending()
-        self.state = state
-        self._tell()
-
-    def _goes_on(self):
-        """Whether a change still waits; if none does, work is over, and the next is made by whoever asks for it."""
-        with self._news:
-            self._working = bool(self._pending)
-            return self._working
-
-    def _try_pending(self):
-        try:
-            self._apply_pending()
-        except Exception as error:
-            self.notes.append((self.step, f"not changed: {error}"))
+    def _paint(self):
+        while self.step < self.target and not self._stopping:
+            began = self.step
+            self.transfer.run(self.target - self.step, self.form["optimizer"], self._watch)
+            if self.step == began and not self._pass():
+                break  # converged, and nothing was changed
+        return "stopped" if self._stopping else "finished"
 
     def _watch(self, _, image, losses):
         self.step += 1
         self.history.append((self.step, losses))
-        with self._news:
-            if not self._paused:
-                self.state = "running"
-        self._tell()
-        if self._hold():
+        if self._pass():
             raise StopIteration
 
-    def _hold(self):
-        """Wait while it is paused; whether something is to be done before the next iteration."""
-        with self._news:
-            self._news.wait_for(lambda: self._stopping or self._pending or not self._paused)
-            return bool(self._stopping or self._pending)
+    def _asked(self):
+        return self._pending
 
-    def _tell(self):
-        for watcher in self.watchers:
-            watcher()
+    def _serve(self):
+        try:
+            self._apply_pending()
+        except Exception as error:
+            self.notes.append((self.step, f"not changed: {error}"))

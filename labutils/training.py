@@ -1,8 +1,10 @@
 """Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
 
 import contextlib
-import threading
+import datetime
+import os
 import time
+import traceback
 from collections import deque
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from labutils import files, layers, samples, translate
+from labutils.background import Background
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.controls import Controls
 from labutils.datasets import folder, pipeline
@@ -35,23 +38,25 @@ class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"base": float(self.base), "total": float(self.total), "constant": self.constant, "pace": self.pace}
 
 
-class Run:
+class Run(Background):
     """One training of ``gan`` on the pictures in ``root``, in a thread of its own, with its state in ``directory``.
 
     ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
     already holds a run, this one continues it: on a CPU, with as many threads, bit for bit, even after a kill.
     Kept there, by step: ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up
-    to ``kept_generators`` pairs in the plan's steps, and those it was stopped with).
+    to ``kept_generators`` pairs in the plan's steps, and those it was stopped with); and ``log.txt``, the ``remarks``:
+    settings of the code that an earlier run in the folder overrides, failures of watchers.
 
     ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
-    "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; ``watchers`` are functions
-    without arguments, called after every step and every change of ``state``. Both run in the training thread; after a
-    ``set`` while nothing trains, watchers run in the caller's.
+    "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; what one of them raises ends
+    the training. What a watcher raises (see ``Background``) does not. Both run in the training thread; after a ``set``
+    while nothing trains, watchers run in the caller's.
 
     ``jit_compile``: whether XLA compiles the step.
 
-    Raises ``CheckpointError`` if checkpoints exist but none is whole, ``ValueError`` if they belong to another kind of
-    run, ``RuntimeError`` while another ``Run`` trains in ``directory``.
+    Raises ``CheckpointError`` if checkpoints exist but none is whole, or if only the rest of a run is there;
+    ``ValueError`` if they belong to another kind of run or other pictures; ``RuntimeError`` while another ``Run``
+    trains in ``directory``.
 
     Example::
 
@@ -61,10 +66,12 @@ class Run:
         run.wait()            # until it ends
     """
 
+    WORK, BUSY = "training", "training"
+
     def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2, jit_compile=False):
+        super().__init__()
         self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
-        self.directory = Path(directory)
-        self.callbacks, self.watchers = list(callbacks), []
+        self.directory, self.callbacks = Path(directory), list(callbacks)
         rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
         total = tf.Variable(float(profile.steps), name="total_steps")
         weights = gan.loss_weights
@@ -77,17 +84,14 @@ class Run:
         self._schedule = schedules[0]
         gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules), jit_compile=jit_compile)
         self.history = {"step": []}
-        self.state = "ready"
         self.samples = None  # the newest (step, {name: uint8 pictures})
-        self._go, self._stop = threading.Event(), threading.Event()
-        self._thread, self._error, self._working = None, None, False
-        self._change = threading.Lock()  # of ``state``, by either thread
         self._times = deque(maxlen=50)
-        for domain in ("trainA", "trainB"):
-            folder.files(self.root, domain)  # raises in words now, not in the thread later
+        pictures = {domain: folder.files(self.root, domain) for domain in ("trainA", "trainB")}
+        self._pictures = {domain: {p.name: p.stat().st_size for p in paths} for domain, paths in pictures.items()}
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
-        self._checkpoints = Checkpoints(self.directory / "checkpoints", self._tracked(), self._identity(), keep)
+        place, identity = self.directory / "checkpoints", self._identity()
+        self._checkpoints = Checkpoints(place, self._tracked(), identity, keep, self._circumstances())
         with self._alone():
             self._continue()
 
@@ -107,10 +111,6 @@ class Run:
     def events(self):
         """The changes of controls: (step, name, value), each made when so many steps had been trained."""
         return self.controls.events
-
-    @property
-    def running(self):
-        return self._working
 
     @property
     def steps_per_second(self):
@@ -141,85 +141,50 @@ class Run:
                     f"{self.directory} has gone on to step {self._checkpoints.steps()[-1]} since this Run was built "
                     f"(step {self.step}): build it anew."
                 )
-            if isinstance(self._error, FloatingPointError):
+            if isinstance(self.error, FloatingPointError):
                 self._go_back()
             self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
             if self.target > self.controls["total_steps"].numpy():
                 self.controls.ask("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
-                self._apply_controls()
-            self._held = held.pop_all()
-        self._error, self._working, self.state = None, True, "building the graph"
-        self._times.clear()
-        self._stop.clear()
-        self._go.set()
-        self._thread = threading.Thread(target=self._work, name="training", daemon=True)
-        self._thread.start()
-
-    def pause(self):
-        """Hold after the current step, until ``resume``."""
-        with self._change:
-            if self.running and not self._stop.is_set():
-                self._go.clear()
-                self.state = "paused"
+                self._serve()
+            self._times.clear()
+            self._begin(self._train, held.pop_all())
 
     def resume(self):
         """Go on after ``pause``."""
-        with self._change:
-            if self.running and self.state == "paused":
-                self.state = "training"
-                self._go.set()
-
-    def stop(self):
-        """End after the current step and keep a checkpoint; ``start`` goes on from there."""
-        self._stop.set()
-        self._go.set()
-
-    def wait(self, timeout=None):
-        """Return when training has ended; raise what it raised, or ``TimeoutError`` after ``timeout`` seconds.
-
-        Without ``timeout``, raises ``RuntimeError`` while it is paused: who waits in a notebook cannot press Resume.
-        """
-        if timeout is None and self.state == "paused" and not self._stop.is_set():
-            raise RuntimeError(f"The training is paused at step {self.step}: press Resume, or run.resume(), first.")
-        if self._thread:
-            self._thread.join(timeout)
-        if self._thread and self._thread.is_alive():
-            raise TimeoutError(f"Still {self.state} after {timeout} s, at step {self.step}.")
-        if self._error:
-            raise self._error
+        self._times.clear()  # the pause is no step's time
+        super().resume()
 
     def set(self, name, value):
         """Change a control: at the next step while training, at once otherwise."""
-        if self.running:
-            self.controls.ask(name, value)
-            return
+        with self._news:
+            if self.running:
+                self.controls.ask(name, value)
+                self._news.notify_all()
+                return
         self._settle()
         with self._alone():
             self.controls.ask(name, value)
-            self._apply_controls()
+            if not self._checkpoints.steps():
+                self._save()  # a record of changes alone would be taken for the rest of a lost run
+            self._serve()
         self._tell()
 
     def sample(self):
         """The first test pictures, both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
         return samples.make(self.gan, *self._tests)
 
-    def _settle(self):
-        """When training has ended, its thread still lets the watchers look: wait for that."""
-        if self._thread and self._thread is not threading.current_thread():
-            self._thread.join()
+    def remark(self, text, error=None):
+        """Keep ``text`` once, with the step, in ``remarks`` and in ``log.txt``, there with the error's traceback."""
+        if super().remark(text, error):
+            when = datetime.datetime.now().isoformat(" ", "seconds")
+            lines = [f"{when} step {self.step}: {text}\n", *(traceback.format_exception(error) if error else ())]
+            with contextlib.suppress(OSError):
+                self.directory.mkdir(parents=True, exist_ok=True)
+                with open(self.directory / "log.txt", "a", encoding="utf-8") as log:
+                    log.writelines(lines)
 
     # What the training thread does
-
-    def _work(self):
-        with self._held:
-            try:
-                self._train()
-                ended = "finished" if self.step >= self.target else "stopped"
-            except Exception as error:  # handed to the main thread by wait()
-                self._error, ended = error, "failed"
-        with self._change:
-            self._working, self.state = False, ended
-        self._tell()
 
     def _train(self):
         self._tell()
@@ -229,8 +194,11 @@ class Run:
             lab = self.profile
             data = pipeline.unpaired(self.root, lab.size, lab.batch_size, self.seed, start_step=self.step)
             self._fit(data, self.target - self.step)
-        self._apply_controls()  # a slider moved after the last step
+        self._serve()  # a slider moved after the last step
+        if self.step not in files.by_step(self.directory / "samples", ".png"):
+            self._keep_sample()  # wherever it ended
         self._save()
+        return "finished" if self.step >= self.target else "stopped"
 
     def _fit(self, data, steps):
         try:
@@ -240,11 +208,11 @@ class Run:
                 folder.refuse_broken(folder.files(self.root, domain), thorough=True)
             raise
 
-    def _tell(self):
-        for watcher in self.watchers:
-            watcher()
+    def _asked(self):
+        return self.controls.pending
 
-    def _apply_controls(self):
+    def _serve(self):
+        """Give the controls the values that are due now, and record them."""
         with self._writing():
             self.controls.apply(self.step)
 
@@ -254,24 +222,22 @@ class Run:
         self._times.append(time.perf_counter())
         for name, value in {"step": step, **logs}.items():
             self.history.setdefault(name, []).append(float(value))
-        with self._change:
-            if self.state == "building the graph":
-                self.state = "training"
         if step % self.profile.sample_every == 0 or step == self.target:
             self._keep_sample()
         if step % self.profile.checkpoint_every == 0:
             self._save()
-        self._tell()
-        self._go.wait()
-        self.gan.stop_training = self._stop.is_set()
+        self._pass()
+        self.gan.stop_training = self._stopping
 
     def _keep_sample(self):
         self._refuse_broken_networks()
+        self.attempt(self._draw_sample)
+
+    def _draw_sample(self):
         pictures = self.sample()
         pictures |= samples.judge(self.gan, pictures)
-        with self._writing():
-            samples.keep(self.directory / "samples", self.step, pictures)
         self.samples = (self.step, pictures)
+        samples.keep(self.directory / "samples", self.step, pictures)
 
     def _refuse_broken(self, what, broken):
         if broken:
@@ -293,11 +259,11 @@ class Run:
         self._checkpoints.save(self.step, self.history)
         lab = self.profile
         every = -(-lab.steps // lab.kept_generators // lab.checkpoint_every) * lab.checkpoint_every
-        ended = self.step == self.target or self._stop.is_set()
+        ended = self.step == self.target or self._stopping
         if self.step == 0 or (self.step % every and not ended):
             return
         for direction, generator in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
-            path = self.directory / "generators" / f"step-{self.step:08d}-{direction}"
+            path = self.directory / "generators" / files.named(self.step, f"-{direction}")
             card = {"data": self.root.name, "direction": direction, "steps": self.step, "seed": self.seed}
             with self._writing():
                 translate.save_generator(generator, path, **card)
@@ -324,13 +290,25 @@ class Run:
         return {
             "networks": specs,
             "data": self.root.name,
+            "pictures": self._pictures,
             "seed": self.seed,
+            "size": lab.size,
             "batch_size": lab.batch_size,
             "pool_size": self.gan.pool_a.size,
             "pool_seed": self.gan.pool_a.seed,
             "constant_steps": lab.constant_steps,
             "discriminator_pace": lab.discriminator_pace,
             "Keras": layers.KERAS,
+        }
+
+    def _circumstances(self):
+        """What changes the last bits of a continued run, but not the experiment."""
+        threads, cores = tf.config.threading, os.cpu_count()
+        return {
+            "TensorFlow": tf.__version__,
+            "threads in an operation": threads.get_intra_op_parallelism_threads() or cores,
+            "operations at a time": threads.get_inter_op_parallelism_threads() or cores,
+            "jit_compile": self.gan.jit_compile,
         }
 
     @contextlib.contextmanager
@@ -360,9 +338,46 @@ class Run:
             self.controls.decide(self.step, now)
 
     def _continue(self):
-        self.history = self._checkpoints.restore() or self.history
+        code = {name: float(control.numpy()) for name, control in self.controls.items()}
+        kept = self._checkpoints.restore()
+        if kept:
+            self.history, circumstances = kept
+        else:
+            self._refuse_rest()
         self.controls.restore(self.step)
         self.target = max(self.step, int(self.controls["total_steps"].numpy()))
+        if kept:
+            self._remark_differences(code, circumstances)
+
+    def _refuse_rest(self):
+        """Raise ``CheckpointError`` if the folder has parts of a run, but none to go on from."""
+        rest = [name for name in ("samples", "generators", "events.log") if os.path.lexists(self.directory / name)]
+        if rest:
+            raise CheckpointError(
+                f"{self.directory} has {', '.join(rest)} of an earlier run, but no checkpoint to go on from. Choose "
+                "another directory, put its folder checkpoints back, or delete this one to begin anew."
+            )
+
+    def _remark_differences(self, code, circumstances):
+        """What of the code's settings does not hold, because the folder's run goes on; what changes the last bits."""
+        holds = self.controls.values_now()
+        differ = [f"{name} {holds[name]:g} (code: {code[name]:g})" for name in code if holds[name] != code[name]]
+        if differ:
+            self.remark(
+                f"Goes on from step {self.step} of the run in {self.directory.name}, with that run's settings, not the "
+                f"code's: {', '.join(differ)}. To change one, move its slider or call run.set(name, value); for a new "
+                "experiment choose another directory."
+            )
+        changed = [
+            f"{name} {value} (before: {circumstances[name]})"
+            for name, value in self._circumstances().items()
+            if circumstances.get(name, value) != value
+        ]
+        if changed:
+            self.remark(
+                f"The last bits of this run will differ from an unbroken one's: {', '.join(changed)}. For the same "
+                "bits, continue it as it was begun; the experiment is the same."
+            )
 
 
 class _Worker(tf.keras.callbacks.Callback):
@@ -373,7 +388,7 @@ class _Worker(tf.keras.callbacks.Callback):
         self.run = run
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.run._apply_controls()
+        self.run.attempt(self.run._serve)
 
     def on_train_batch_end(self, batch, logs=None):
         self.run._after_step(logs)

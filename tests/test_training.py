@@ -5,12 +5,13 @@ import hashlib
 import json
 import shutil
 import threading
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import cyclegan, models
+from labutils import cyclegan, files, metrics, models, profile, samples, training
 from labutils.checkpoints import CheckpointError
 from labutils.training import LinearDecay, Run
 
@@ -133,13 +134,39 @@ def test_who_waits_for_a_paused_run_is_told_so(make_gan, orchard_root, tiny, tmp
     assert run.state == "stopped"
 
 
-def test_a_watcher_that_fails_at_the_start_is_heard(make_gan, orchard_root, tiny, tmp_path):
+@pytest.mark.parametrize("when", ["building the graph", "training", "finished"])
+def test_a_watcher_that_fails_is_remarked_and_logged_and_the_training_goes_on(
+    make_gan, orchard_root, tiny, tmp_path, when
+):
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    run.watchers.append(lambda: run.state == "building the graph" and 1 / 0)
+    run.watchers.append(lambda: run.state == when and 1 / 0)
+    run.start(2)
+    run.wait(120)
+    ((_, text),) = run.remarks
+    assert run.step == 2 and run.state == "finished" and "ZeroDivisionError: division by zero" in text
+    log = (run.directory / "log.txt").read_text(encoding="utf-8")
+    assert text in log and "Traceback" in log and "step " in log.splitlines()[0]
+
+
+@pytest.mark.parametrize("broken", ["samples.make", "samples.judge", "samples.keep", "files.aside"])
+def test_a_sample_that_cannot_be_drawn_or_written_ends_nothing(
+    make_gan, orchard_root, tiny, tmp_path, monkeypatch, broken
+):
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    module, name = broken.split(".")
+    fake = types.SimpleNamespace(**vars(getattr(training, module, None) or samples))
+    if broken == "files.aside":
+        monkeypatch.setattr(samples, "files", types.SimpleNamespace(aside=fail, named=files.named))
+    else:
+        setattr(fake, name, fail)
+        monkeypatch.setattr(training, module, fake)
     run.start()
-    with pytest.raises(ZeroDivisionError):
-        run.wait(120)
-    assert run.state == "failed" and not run.running
+    run.wait(120)
+    assert run.step == 12 and run._checkpoints.steps() == [9, 12]
+    assert any("No space left" in text for _, text in run.remarks)
 
 
 def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, tiny, tmp_path):
@@ -399,6 +426,243 @@ def first_checkpoint(make_gan, orchard_root, tiny, tmp_path):
     run.start(3)
     run.wait(120)
     return run.directory / "checkpoints" / "step-00000003"
+
+
+# Settings of the code that an older run in the folder overrides
+
+
+@pytest.fixture(scope="module")
+def begun_once(make_gan, orchard_root, tiny, tmp_path_factory):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path_factory.mktemp("begun") / "run")
+    run.start(3)
+    run.wait(120)
+    run.set("cycle", 4)
+    return run.directory
+
+
+@pytest.fixture
+def begun(begun_once, tmp_path):
+    """The folder of a run of 3 steps whose cycle weight was moved to 4."""
+    return shutil.copytree(begun_once, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "weights, lab, said",
+    [
+        ({"cycle": 4.0}, {}, []),
+        ({}, {}, ["cycle 4 (code: 10)"]),
+        ({"cycle": 4.0, "identity": 1.0}, {}, ["identity 5 (code: 1)"]),
+        ({"cycle": 4.0}, {"steps": 40}, ["total_steps 12 (code: 40)"]),
+        ({"cycle": 4.0}, {"learning_rate": 0.5}, ["learning_rate 0.0002 (code: 0.5)"]),
+        ({"adversarial": 0.0}, {"learning_rate": 0.5}, ["adversarial 1 (code: 0), cycle 4 (code: 10), learning_rate"]),
+    ],
+)
+def test_settings_of_the_code_that_do_not_hold_are_said(begun, make_gan, orchard_root, tiny, weights, lab, said):
+    gan = make_gan(loss_weights=cyclegan.LossWeights(**weights))
+    run = Run(gan, orchard_root, dataclasses.replace(tiny, **lab), begun)
+    texts = [text for _, text in run.remarks]
+    assert len(texts) == len(said) and all(words in text for words, text in zip(said, texts, strict=True))
+    log = begun / "log.txt"
+    assert log.exists() == bool(said) and all(text in log.read_text(encoding="utf-8") for text in texts)
+    for text in texts:
+        assert "step 3" in text and "run.set(name, value)" in text and "another directory" in text
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda root: (root / "trainA" / "0001.jpg").unlink(), "other pictures: trainA 0001.jpg .* instead of none"),
+        (lambda root: shutil.copy(root / "trainB/0001.jpg", root / "trainB/new.jpg"), "trainB new.jpg none instead of"),
+        (lambda root: (root / "trainA/0002.jpg").rename(root / "trainA/2.jpg"), "trainA 0002.jpg .*; trainA 2.jpg"),
+        (lambda root: (root / "trainB/0002.jpg").open("ab").write(b"0"), "trainB 0002.jpg [0-9]+ instead of [0-9]+"),
+    ],
+)
+def test_other_pictures_under_the_same_folder_name_are_refused_by_name(
+    begun, make_gan, orchard_root, tiny, tmp_path, change, said
+):
+    root = shutil.copytree(orchard_root, tmp_path / "again" / orchard_root.name)
+    run = Run(make_gan(), root, tiny, begun)  # the same pictures, elsewhere
+    assert run.step == 3
+    change(root)
+    with pytest.raises(ValueError, match=f"{said}.*Choose another directory"):
+        Run(make_gan(), root, tiny, begun)
+
+
+def test_another_image_size_is_refused_in_few_words(begun, make_gan, orchard_root, tiny):
+    lab = dataclasses.replace(tiny, size=16)
+    gan = cyclegan.CycleGAN(*models.networks(lab), pool_size=tiny.pool_size)
+    with pytest.raises(ValueError, match="other networks: discriminator_a image_size 32 instead of 16; ") as caught:
+        Run(gan, orchard_root, lab, begun)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("name, value", [("threads in an operation", 99), ("TensorFlow", "1.0"), ("jit_compile", True)])
+def test_what_changes_the_last_bits_is_said(begun, make_gan, orchard_root, tiny, monkeypatch, name, value):
+    kept = Run._circumstances
+    monkeypatch.setattr(Run, "_circumstances", lambda self: {**kept(self), name: value})
+    run = Run(make_gan(loss_weights=cyclegan.LossWeights(cycle=4)), orchard_root, tiny, begun)
+    ((_, text),) = run.remarks
+    assert f"{name} {value} (before: {kept(run)[name]})" in text and "last bits" in text
+
+
+# Only parts of a run
+
+
+@pytest.mark.parametrize(
+    "rest", [("samples", "generators", "events.log"), ("samples",), ("generators",), ("events.log",)]
+)
+def test_the_rest_of_a_run_without_checkpoints_is_no_fresh_start(begun, make_gan, orchard_root, tiny, rest):
+    shutil.rmtree(begun / "checkpoints")
+    for name in {"samples", "generators", "events.log"} - set(rest):
+        path = begun / name
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    with pytest.raises(CheckpointError, match=f"has {', '.join(rest)} .*no checkpoint.*another directory"):
+        Run(make_gan(), orchard_root, tiny, begun)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_checkpoints_that_cannot_be_read_are_not_taken_for_none(
+    begun, make_gan, orchard_root, tiny, monkeypatch, error
+):
+    listed = files.os.listdir
+
+    def refuse(folder):
+        if str(folder).endswith("checkpoints"):
+            raise error
+        return listed(folder)
+
+    monkeypatch.setattr(files.os, "listdir", refuse)
+    with pytest.raises(CheckpointError, match=f"checkpoints cannot be read.*{error.strerror}"):
+        Run(make_gan(), orchard_root, tiny, begun)
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_not_taken_for_none(make_gan, orchard_root, tiny, tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Run(make_gan(), orchard_root, tiny, tmp_path)
+
+
+def test_a_slider_moved_before_the_first_step_leaves_a_run_to_go_on_from(make_gan, orchard_root, tiny, tmp_path):
+    Run(make_gan(), orchard_root, tiny, tmp_path / "run").set("cycle", 2)
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    assert again.step == 0 and float(again.controls["cycle"]) == 2
+
+
+# What people and programs put beside our files
+
+STRANGERS = (
+    "step-00000003-Copy1{}",
+    "step-00000003 copy{}",
+    "step-00000003 (1){}",
+    "step-3{}",
+    "step-000000003{}",
+    "step-{}",
+    "step-latest{}",
+    "copy of step-00000003{}",
+    ".step-00000003{}",
+    "step-٣٣٣٣٣٣٣٣{}",
+)
+
+
+def test_files_beside_ours_are_ignored_wherever_they_are_listed(begun, make_gan, orchard_root, tiny):
+    for folder, endings in (
+        ("checkpoints", [""]),
+        ("samples", [".png", ".json"]),
+        ("generators", ["-ab.json", "-ab.weights.h5", "-ba.json"]),
+    ):
+        for ending in endings:
+            for name in STRANGERS:
+                (begun / folder / name.format(ending)).write_text("")
+        assert list(files.by_step(begun / folder, endings[0])) == ([0, 3] if folder == "checkpoints" else [3])
+    run = Run(make_gan(), orchard_root, tiny, begun)
+    run.start()
+    run.wait(120)
+    assert run.step == 12 and run.state == "finished"
+    assert list(metrics.gains(begun / "generators", orchard_root, "ab")) == [3, 6, 9, 12]
+    for folder, ending in (("checkpoints", ""), ("samples", ".png"), ("generators", "-ab.json")):
+        assert all((begun / folder / name.format(ending)).exists() for name in STRANGERS)  # and nobody's are deleted
+
+
+def test_files_beside_ours_are_not_thinned(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "LIMIT", 4)
+    for name in STRANGERS:
+        (tmp_path / name.format(".png")).write_text("")
+    for step in range(1, 20):
+        samples.keep(tmp_path, step, {"real_a": np.zeros((1, 8, 8, 3), np.uint8)})
+    assert all((tmp_path / name.format(".png")).exists() for name in STRANGERS)
+    assert len(files.by_step(tmp_path, ".png")) <= 4
+
+
+# Numbers that no training can have
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("checkpoint_every", 0),
+        ("sample_every", 0),
+        ("kept_generators", 0),
+        ("batch_size", -1),
+        ("steps", 0),
+        ("style_steps", 0),
+        ("learning_rate", -1e-4),
+        ("learning_rate", float("nan")),
+        ("discriminator_pace", float("inf")),
+        ("pool_size", -1),
+    ],
+)
+def test_a_number_that_no_training_can_have_is_refused_by_name(tiny, name, value):
+    with pytest.raises(ValueError, match=f"{name} of profile 'smoke' must be [01] or more, not {value}"):
+        dataclasses.replace(tiny, **{name: value})
+    assert dataclasses.replace(profile.load("full"), pool_size=0).pool_size == 0
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_one_rule_for_every_weight(make_gan, orchard_root, tiny, tmp_path, value):
+    with pytest.raises(ValueError, match=f"identity must be a number from 0 up, not {value}"):
+        cyclegan.LossWeights(identity=value)
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    with pytest.raises(ValueError, match=f"learning_rate must be a number from 0 up, not {value}"):
+        run.set("learning_rate", value)
+
+
+def test_stop_before_the_first_sample_keeps_one(make_gan, orchard_root, tiny, tmp_path):
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    run.callbacks.append(At(step_1=run.stop))
+    run.start()
+    run.wait(120)
+    assert run.step in (1, 2) and run.samples[0] == run.step
+    assert list(files.by_step(run.directory / "samples", ".png")) == [run.step]
+
+
+def test_a_pause_is_no_steps_time(make_gan, orchard_root, tiny, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock.__setitem__(0, clock[0] + 1) or clock[0])
+    run, paused = Run(make_gan(), orchard_root, tiny, tmp_path / "run"), threading.Event()
+    run.watchers.append(lambda: run.step == 6 and run.state == "training" and (run.pause(), paused.set()))
+    run.start()
+    assert paused.wait(120)
+    clock[0] += 1000
+    left = []
+    run.watchers.append(lambda: run.step == 9 and left.append(run.seconds_left))
+    run.resume()
+    run.wait(120)
+    assert left[0] == pytest.approx(3)  # a second a step
+
+
+def test_a_slider_moved_while_paused_is_kept_at_once(make_gan, orchard_root, tiny, tmp_path):
+    run, paused, recorded = Run(make_gan(), orchard_root, tiny, tmp_path / "run"), *(threading.Event() for _ in "12")
+    run.watchers.append(lambda: run.step == 3 and run.state == "training" and (run.pause(), paused.set()))
+    run.watchers.append(lambda: run.events and recorded.set())
+    run.start()
+    assert paused.wait(120)
+    run.set("cycle", 2)
+    assert recorded.wait(120) and run.state == "paused"
+    killed = shutil.copytree(run.directory, tmp_path / "killed")  # what a kill would leave
+    again = Run(make_gan(), orchard_root, tiny, killed)
+    assert again.step == 3 and again.events == [(3, "cycle", 2.0)] and float(again.controls["cycle"]) == 2
+    run.stop()
+    run.wait(120)
 
 
 def test_a_missing_dataset_is_said_before_anything_starts(make_gan, orchard_root, tiny, tmp_path):

@@ -113,7 +113,7 @@ def test_it_does_not_block_and_the_last_choice_wins(generator, monkeypatch, tmp_
 
     monkeypatch.setattr(translate, "apply", slow)
     panel = TranslatePanel({"any": generator}, {"red": RED, "blue": BLUE}, tmp_path)
-    first = panel._thread
+    first = panel._done
     assert (
         begun.wait(60)
         and panel.save.disabled
@@ -124,7 +124,7 @@ def test_it_does_not_block_and_the_last_choice_wins(generator, monkeypatch, tmp_
     assert "as it is" in panel.caption.value and panel.after is None
     go_on.set()
     panel.wait(60)
-    first.join(60)
+    assert first.wait(60)
     np.testing.assert_array_equal(panel.after, 255 - BLUE)
     assert panel.status.value == "ready: blue, any"
 

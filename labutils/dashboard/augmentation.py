@@ -28,7 +28,7 @@ class AugmentationPanel(widgets.VBox):
             layout={"max_width": "520px"},
             tooltip="The picture enlarged, and the crop of it the network gets",
         )
-        self.caption = widgets.HTML()
+        self.caption = parts.Words()
         self.view = None  # what the network gets, float32 (size, size, 3) in [-1, 1]
         self.button.on_click(self._draw)
         for control in (self.jitter, self.across, self.down, self.mirrored):

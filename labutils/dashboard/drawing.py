@@ -1,11 +1,11 @@
 """The pictures of the training panel: a run's samples with the discriminators' scores, its losses, its quality."""
 
 import base64
-import html
 import io
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 from labutils import plots
@@ -23,7 +23,7 @@ SHEET = {  # each direction of the sheet: its columns, from left to right
 }
 ROWS = 4  # test pictures on a sheet
 BYTES = 100_000  # a sheet is sent to the browser again and again
-BAR = (
+BAR = Markup(
     '<span aria-hidden="true" style="display:inline-block; width:5em; height:0.7em; '
     'background:linear-gradient(90deg, #440154, #31688e, #35b779, #fde725)"></span>'
 )
@@ -64,10 +64,11 @@ def caption(step, pictures):
     """What the sheet shows, in words and numbers (HTML)."""
     means = {domain: pictures[f"scores_{domain}"].mean() / 255 for domain in "ba"}
     return words(
-        f"<b>Step {step}.</b> A line for each test picture: <b>real</b>, its translation (<b>fake</b>), what the "
-        f"discriminator says of every place of the fake (<b>scores</b>: dark = called fake {BAR} bright = called "
+        "<b>Step {}.</b> A line for each test picture: <b>real</b>, its translation (<b>fake</b>), what the "
+        "discriminator says of every place of the fake (<b>scores</b>: dark = called fake {} bright = called "
         "real), there and back (<b>cycled</b>), and the real picture after the generator that should leave it alone "
-        f"(<b>same</b>). Mean score of fake_b {means['b']:.2f}, of fake_a {means['a']:.2f}; 0 is fake, 1 real."
+        "(<b>same</b>). Mean score of fake_b {:.2f}, of fake_a {:.2f}; 0 is fake, 1 real.",
+        *(step, BAR, means["b"], means["a"]),
     )
 
 
@@ -81,11 +82,13 @@ def measured(step, reports, inside):
             f"{report['background_psnr']:.1f}"
         )
     pairs = reports["ab"]["pictures"]
-    return words(f"<b>Measured</b> at step {step} on {pairs} held-out pairs, in decibels: {'; '.join(parts)}.")
+    text = "<b>Measured</b> at step {} on {} held-out pairs, in decibels: {}."
+    return words(text, step, pairs, "; ".join(parts))
 
 
-def words(text):
-    return f'<div style="line-height: 1.4">{text}</div>'
+def words(text, *values):
+    """HTML: the template ``text`` with ``values`` filled in, escaped."""
+    return Markup('<div style="line-height: 1.4">{}</div>').format(Markup(text).format(*values))
 
 
 def losses(history, events):
@@ -105,7 +108,7 @@ def losses(history, events):
     text = f"Losses by step. Marks: {'; '.join(f'{text} at step {step}' for step, text in marks.items()) or 'none'}."
     smooth = max(1, len(sampled["step"]) // 20)
     figure = plots.curves(curves, marks=marks.items(), smooth=smooth, size=(7, 3.2), alt=text)
-    return _img(figure), words(f"<b>Latest losses</b>, the mean of both directions: {latest}.")
+    return _img(figure), words("<b>Latest losses</b>, the mean of both directions: {}.", latest)
 
 
 def settled(events, gap):
@@ -139,7 +142,7 @@ def gains(quality, inside):
 def _img(figure):
     figure.set_layout_engine("tight")  # half the time of the constrained one
     data, (width, height) = base64.b64encode(figure.png(dpi=80)).decode(), figure.get_size_inches() * 80
-    return (
-        f'<img alt="{html.escape(figure.alt)}" width="{width:.0f}" height="{height:.0f}" '
-        f'style="max-width:100%; height:auto" src="data:image/png;base64,{data}">'
-    )
+    return Markup(
+        '<img alt="{}" width="{:.0f}" height="{:.0f}" style="max-width:100%; height:auto" '
+        'src="data:image/png;base64,{}">'
+    ).format(figure.alt, width, height, data)

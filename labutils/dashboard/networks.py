@@ -64,7 +64,7 @@ class PatchMover(widgets.VBox):
             layout=FIGURE,
             tooltip="The scores of all patches, and the picture with the patch of one score",
         )
-        self.words = widgets.HTML()
+        self.words = parts.Words()
         super().__init__([widgets.HBox([self.row, self.column], layout=WRAPPED), self.image, self.words])
         for slider in (self.row, self.column):
             slider.observe(self._draw, "value")
@@ -107,7 +107,7 @@ class FeatureMaps(widgets.VBox):
         self.image = parts.Picture(
             format="png", layout=FIGURE, tooltip="The picture, and one channel of what a layer makes of it"
         )
-        self.words = widgets.HTML()
+        self.words = parts.Words()
         super().__init__([widgets.HBox(layout=WRAPPED), self.image, self.words])
         self.layer.observe(self._choose, "value")
         self._choose()

@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 
 import ipywidgets as widgets
+from markupsafe import Markup, escape
 from PIL import Image
-from traitlets import Unicode
+from traitlets import Unicode, validate
 
 from labutils.datasets.reading import read_image
 
@@ -15,6 +16,37 @@ def button(description, icon, tooltip, action):
     made = widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "120px"})
     made.on_click(action)
     return made
+
+
+class Words(widgets.HTML):
+    """Text for a person. Whatever is not ``Markup`` is escaped, so that no file and no name can bring a script."""
+
+    @validate("value")
+    def _escaped(self, proposal):
+        return escape(proposal["value"])
+
+
+def bold(text):
+    return Markup("<b>{}</b>").format(text)
+
+
+class Watching(widgets.VBox):
+    """A panel whose ``refresh`` a run calls. A later panel of the same run takes its place; a closed one stops."""
+
+    def watch(self):
+        """Begin to watch ``self.run``: of each kind of panel, one watches."""
+        watchers = self.run.watchers
+        for watcher in list(watchers):
+            earlier = getattr(watcher, "__self__", None)
+            if type(earlier) is type(self):
+                watchers.remove(watcher)
+                earlier.children = [Words("This panel was replaced by a later one of the same run.")]
+        watchers.append(self.refresh)
+
+    def close(self):
+        if self.refresh in self.run.watchers:
+            self.run.watchers.remove(self.refresh)
+        super().close()
 
 
 class Picture(widgets.Image):

@@ -1,9 +1,9 @@
 """The panel of lesson 5: steer a style transfer while it paints."""
 
-import html
 import time
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
 from labutils import plots, profile, translate
 from labutils.dashboard import parts
@@ -18,7 +18,7 @@ TERMS = ("total", "content", "style", "variation")
 WIDE = {"description_width": "170px"}
 
 
-class StylePanel(widgets.VBox):
+class StylePanel(parts.Watching):
     """Controls and the growing picture of a ``StyleRun``; takes its arguments, or one as ``run``.
 
     Everything acts on the running optimisation. The thread that paints only sets values of widgets made here.
@@ -60,7 +60,7 @@ class StylePanel(widgets.VBox):
         }  # fmt: skip
         self.choices["size"].observe(lambda change: self._choose("size", change["new"]), "value")
         self.uploads = {key: self._upload(key) for key in ("photograph", "painting")}
-        self.status, self.message, self.notes = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.status, self.message, self.notes = parts.Words(), parts.Words(), parts.Words()
         self.picture = parts.Picture(format="jpeg", layout={"max_width": "100%"}, tooltip="The picture painted so far")
         self.curves = parts.Picture(format="png", layout={"max_width": "100%"}, tooltip="The losses by iteration")
         self._drawn = 0.0
@@ -81,7 +81,7 @@ class StylePanel(widgets.VBox):
             ]
         )
         self.refresh(everything=True)
-        run.watchers.append(self.refresh)
+        self.watch()
 
     def wait(self, timeout=None):
         """Until the painting has ended, for notebooks run without a person; raises what ended it early."""
@@ -129,9 +129,9 @@ class StylePanel(widgets.VBox):
         try:
             translate.save_png(path, run.image, {name: str(value) for name, value in settings.items()})
         except OSError as error:
-            self.message.value = f"<b>Not saved: {html.escape(str(error))}</b>"
+            self.message.value = parts.bold(f"Not saved: {error}")
         else:
-            self.message.value = f"Saved as {html.escape('/'.join(path.parts[-3:]))}."
+            self.message.value = f"Saved as {'/'.join(path.parts[-3:])}."
 
     def _weigh(self, name, value):
         self.run.set_weight(name, value)
@@ -139,12 +139,11 @@ class StylePanel(widgets.VBox):
 
     def _take(self, key, files):
         if files:
-            name = html.escape(files[-1]["name"])
             try:
                 # both pictures at the size chosen below: a telephone's would not fit into memory
                 self._change(**{key: parts.uploaded(files[-1]["content"]), "size": self.choices["size"].value})
             except ImageError as error:
-                self.message.value = f"<b>{name} {html.escape(error.reason)}</b>"
+                self.message.value = parts.bold(f"{files[-1]['name']} {error.reason}")
             self.uploads[key].value = ()
 
     def _choose(self, key, value):
@@ -159,7 +158,7 @@ class StylePanel(widgets.VBox):
         try:
             self.run.change(**form)
         except ValueError as error:
-            self.message.value = f"<b>Not changed: {html.escape(str(error))}</b>"
+            self.message.value = parts.bold(f"Not changed: {error}")
         self.refresh(everything=True)
 
     def refresh(self, everything=False):
@@ -168,9 +167,12 @@ class StylePanel(widgets.VBox):
         now, run = time.monotonic(), self.run
         if everything or now - self._drawn > 0.5 or run.state != "running":
             self._drawn = now
-            self.picture.value = parts.jpeg(run.image)
-            if run.history:
-                self.curves.value = _curves(run.history, run.notes)
+            run.attempt(self._draw)
+
+    def _draw(self):
+        self.picture.value = parts.jpeg(self.run.image)
+        if self.run.history:
+            self.curves.value = _curves(self.run.history, self.run.notes)
 
     def _say(self):
         run = self.run
@@ -179,14 +181,16 @@ class StylePanel(widgets.VBox):
         latest = run.history[-1][1] if run.history else {}
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in latest.items()) or "none yet"
         self.progress.value = run.step
-        self.status.value = html.escape(
+        self.status.value = (
             f"{run.state}: iteration {run.step} of {max(run.target, run.steps)}, "
             f"{height} × {width} pixels (height × width), "
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
+            f"{f' {run.error}' if run.state == 'failed' else ''}"
         )
         for key, box in self.choices.items():
             box.value = self._chosen(key)  # what was refused goes back
-        self.notes.value = "<br>".join(f"iteration {step}: {html.escape(text)}" for step, text in run.notes[-6:])
+        lines = sorted([*run.notes[-6:], *run.remarks], key=lambda line: line[0])
+        self.notes.value = Markup("<br>").join(f"iteration {step}: {text}" for step, text in lines)
 
 
 def _curves(history, notes):

@@ -1,12 +1,12 @@
 """The panel of lesson 3: watch a training, steer it, hold it, end it, and look back."""
 
 import contextlib
-import html
 import json
 import time
 
 import ipywidgets as widgets
 import numpy as np
+from markupsafe import Markup
 
 from labutils import datasets, files, metrics, samples
 from labutils.checkpoints import CheckpointError
@@ -24,7 +24,7 @@ PAIRS = 16  # held-out pairs measured with each sample
 WIDE = {"description_width": "160px"}
 
 
-class TrainingPanel(widgets.VBox):
+class TrainingPanel(parts.Watching):
     """Controls and pictures of a ``training.Run``; display it in a cell.
 
     The sliders act on the running training from its next step. Where the dataset knows the truth, each new sample is
@@ -42,7 +42,7 @@ class TrainingPanel(widgets.VBox):
         truth = datasets.truth_of(run.root)
         self._measures = truth and json.loads(truth.read_text())["size"] == run.profile.size
         self._inside = "fruit" if truth and truth.stem == "orchard" else "changed part"
-        self.quality = {int(path.stem[5:]): json.loads(path.read_text()) for path in self._kept("json")}
+        self.quality = {step: found for step, path in self._kept(".json").items() if (found := _reports(path))}
         self.start = parts.button("Start", "play", "Train to the end of the plan", lambda _: self._train())
         self.pause = parts.button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
         self.stop = parts.button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
@@ -60,13 +60,13 @@ class TrainingPanel(widgets.VBox):
         )  # fmt: skip
         self.browser.observe(lambda _: self._listing or self._show_sample(), "value")
         self.progress = widgets.IntProgress(max=max(run.target, 1), layout={"width": "98%"})
-        self.status, self.controls, self.caption, self.kept = (widgets.HTML() for _ in range(4))
-        self.losses, self.measured, self.moves = (widgets.HTML() for _ in range(3))
+        self.status, self.remarks, self.controls, self.caption, self.kept = (parts.Words() for _ in range(5))
+        self.losses, self.measured, self.moves = (parts.Words() for _ in range(3))
         self.samples = parts.Picture(
             format="jpeg", layout={"max_width": "100%", "display": "none"},
             tooltip="Test pictures of both domains: real, fake, cycled, same; and the scores of the fakes",
         )  # fmt: skip
-        self.curves, self.gains = (widgets.HTML(layout={"max_width": width}) for width in ("61%", "37%"))
+        self.curves, self.gains = (parts.Words(layout={"max_width": width}) for width in ("61%", "37%"))
         self._due = self._measure_due = self._said = 0.0
         self._state = self._measured = self._shown = self._plotted = None
         self._listing = False
@@ -74,14 +74,14 @@ class TrainingPanel(widgets.VBox):
         super().__init__(
             [
                 widgets.HBox([self.start, self.pause, self.stop, self.steps, self.more], layout=rows),
-                self.progress, self.status,
+                self.progress, self.status, self.remarks,
                 widgets.HBox(list(self.sliders.values()), layout=rows), self.controls,
                 self.samples, self.browser, self.caption, self.measured, self.kept,
                 widgets.HBox([self.curves, self.gains]), self.losses, self.moves,
             ]
         )  # fmt: skip
         self.refresh(everything=True)
-        run.watchers.append(self.refresh)
+        self.watch()
         if run.state != self._state:  # it ended while this was drawn, before anyone watched
             self.refresh(everything=True)
 
@@ -110,7 +110,7 @@ class TrainingPanel(widgets.VBox):
     def _train(self, steps=None):
         run = self.run
         if not steps and not run.running and run.step >= run.controls["total_steps"].numpy():
-            self.status.value = f"The plan of {run.step} steps is done: <b>More steps</b> goes on from here."
+            self.status.value = f"The plan of {run.step} steps is done: press More steps to go on from here."
             return
         with self._refusals():
             run.start(steps)
@@ -121,7 +121,7 @@ class TrainingPanel(widgets.VBox):
         try:
             yield
         except (RuntimeError, CheckpointError) as error:
-            self.status.value = html.escape(str(error))
+            self.status.value = str(error)
 
     def _more(self, _):
         self._train(self.steps.value)
@@ -141,15 +141,16 @@ class TrainingPanel(widgets.VBox):
         everything = everything or run.state != self._state
         self._state = run.state
         if run.samples and run.samples[0] == run.step != self._measured:
-            self._measure(everything)
+            run.attempt(self._measure, everything)
         if everything or run.state != "training" or now >= self._said + 0.5:
             self._said = now
             self._show_state()
             self._show_controls()
         if everything or now >= self._due:
-            self._list_samples()
-            self._show_sample()
-            self._show_curves()
+            for show in (self._list_samples, self._show_sample, self._show_curves):
+                run.attempt(show)
+            if run.remarks:
+                self._show_remarks()
             self._due = time.monotonic() + max(SECONDS, (time.monotonic() - now) / SHARE)
 
     def _measure(self, everything):
@@ -161,7 +162,7 @@ class TrainingPanel(widgets.VBox):
         reports = {name: metrics.report(g, run.root, name, limit=PAIRS) for name, g in generators.items()}
         self.quality[run.step] = reports
         with contextlib.suppress(OSError):  # a full disk is the run's to tell, when it writes what it needs
-            files.write(self._sample(run.step).with_suffix(".json"), json.dumps(reports).encode())
+            files.write(self._samples() / files.named(run.step, ".json"), json.dumps(reports).encode())
         if not first:  # the first also renders the truth
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
@@ -174,9 +175,13 @@ class TrainingPanel(widgets.VBox):
         if run.state == "training":
             text += f" · {run.steps_per_second:.1f} steps a second · {_minutes(run.seconds_left)} left"
         if run.state == "failed":
-            text += f" · {run._error}"
-        self.status.value = html.escape(text)
+            text += f" · {run.error}"
+        self.status.value = text
         self.pause.description = "Resume" if run.state == "paused" else "Pause"
+
+    def _show_remarks(self):
+        lines = Markup("").join(Markup("<li>step {}: {}</li>").format(*remark) for remark in self.run.remarks)
+        self.remarks.value = drawing.words("<b>Please note</b> (also in log.txt):<ul>{}</ul>", lines)
 
     def _show_controls(self):
         run, pending, words = self.run, self.run.controls.pending, []
@@ -187,27 +192,26 @@ class TrainingPanel(widgets.VBox):
             elif np.isfinite(self._shown_as(name)):
                 slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
         rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
-        self.controls.value = f"<b>In force:</b> {', '.join(words)}; {rate}."
+        self.controls.value = Markup("<b>In force:</b> {}; {}.").format(", ".join(words), rate)
         events = self._events()
-        lines = "".join(f"<li>step {step}: {name} = {value:.3g}</li>" for step, name, value in events[-8:])
+        lines = Markup("").join(Markup("<li>step {}: {} = {:.3g}</li>").format(*event) for event in events[-8:])
         if lines:
-            title = f"<b>Changes</b>, marked on the curves (the last {min(8, len(events))} of {len(events)}):"
-            self.moves.value = drawing.words(f"{title}<ul>{lines}</ul>")
+            title = "<b>Changes</b>, marked on the curves (the last {} of {}):<ul>{}</ul>"
+            self.moves.value = drawing.words(title, min(8, len(events)), len(events), lines)
 
     def _events(self):
         return [event for event in self.run.events if event[1] in SLIDERS]
 
     def _kept(self, ending):
-        """The files of samples, oldest first; none of steps beyond this one, left by a run that was killed later."""
-        paths = sorted((self.run.directory / "samples").glob(f"step-*.{ending}"))
-        return [path for path in paths if int(path.stem[5:]) <= self.run.step]
+        """Samples by step, oldest first; none of steps beyond this one, left by a run that was killed later."""
+        return {step: path for step, path in files.by_step(self._samples(), ending).items() if step <= self.run.step}
 
-    def _sample(self, step):
-        return self.run.directory / "samples" / f"step-{step:08d}.png"
+    def _samples(self):
+        return self.run.directory / "samples"
 
     def _list_samples(self):
         """Offer the samples there are; whoever looks at the newest goes on to see the newest."""
-        browser, steps = self.browser, [int(path.stem[5:]) for path in self._kept("png")]
+        browser, steps = self.browser, list(self._kept(".png"))
         if steps and steps != [step for _, step in browser.options]:
             follow = browser.value == browser.options[-1][1] or browser.value not in steps
             value, self._listing = steps[-1] if follow else browser.value, True
@@ -222,21 +226,21 @@ class TrainingPanel(widgets.VBox):
         if step and step != self._shown:
             self._shown = step
             try:
-                pictures = samples.read(self._sample(step))
+                pictures = samples.read(self._samples() / files.named(step, ".png"))
                 self.samples.value, self.samples.layout.display = drawing.sheet(pictures), None
                 self.caption.value = drawing.caption(step, pictures)
             except (OSError, ValueError, KeyError) as error:
-                self.caption.value = html.escape(f"The sample of step {step} cannot be shown: {error}")
+                self.caption.value = f"The sample of step {step} cannot be shown: {error}"
         at = max((s for s in self.quality if s <= step), default=None)
         if at is not None:
             self.measured.value = drawing.measured(at, self.quality[at], self._inside)
-        steps = sorted(int(path.stem[5:13]) for path in (run.directory / "generators").glob("step-*-ab.json"))
+        steps = files.by_step(run.directory / "generators", "-ab.json")
         if steps:
             near = min(steps, key=lambda s: abs(s - step))
             self.kept.value = drawing.words(
-                f"<b>Generators</b> kept of steps {', '.join(map(str, steps))}. Nearest to this sample: "
-                f"<code>generators/step-{near:08d}-ab</code> and <code>-ba</code> in the folder "
-                f"<code>{html.escape(run.directory.name)}</code>, for <code>translate.load_generator</code>."
+                "<b>Generators</b> kept of steps {}. Nearest to this sample: <code>generators/{}-ab</code> and "
+                "<code>-ba</code> in the folder <code>{}</code>, for <code>translate.load_generator</code>.",
+                *(", ".join(map(str, steps)), files.named(near), run.directory.name),
             )
 
     def _show_curves(self):
@@ -246,6 +250,16 @@ class TrainingPanel(widgets.VBox):
             self.gains.value = drawing.gains(self.quality, self._inside)
         if len(run.history["step"]) > 1:
             self.curves.value, self.losses.value = drawing.losses(run.history, self._events())
+
+
+def _reports(path):
+    """What was measured of a sample, ``{direction: metrics.report}``; None if the file holds anything else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        drawing.measured(0, found, "")  # all that is shown of it is there
+        return found
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _minutes(seconds):

@@ -1,6 +1,5 @@
 """The panel of lesson 4: translate any picture, and wipe between before and after."""
 
-import html
 import re
 import threading
 from pathlib import Path
@@ -9,6 +8,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from labutils import translate
+from labutils.background import wait_for
 from labutils.dashboard import parts
 from labutils.datasets.reading import ImageError
 from labutils.profile import home
@@ -36,7 +36,7 @@ class TranslatePanel(widgets.VBox):
         self.pictures = dict(pictures or _samples())
         self.folder = Path(folder or home("runs", "translated"))
         self.before = self.after = None
-        self._orders, self._lock, self._thread = 0, threading.Lock(), None
+        self._orders, self._lock, self._done = 0, threading.Lock(), None
         self.upload = widgets.FileUpload(accept="image/*", description="Own picture", layout={"width": "170px"})
         self.picture = _choice("picture", self.pictures)
         self.generator = _choice("generator", self.generators)
@@ -44,7 +44,7 @@ class TranslatePanel(widgets.VBox):
             50, 0, 100, description="wipe line at (%)", style=WIDE, layout={"width": "640px", "max_width": "100%"}
         )
         self.save = parts.button("Save", "download", "Write the translation as a PNG with its settings", self._save)
-        self.status, self.caption = widgets.HTML(), widgets.HTML()
+        self.status, self.caption = parts.Words(), parts.Words()
         self.image = parts.Picture(format="jpeg", layout=SHOWN, tooltip="The picture, its translation and the way back")
         super().__init__(
             [
@@ -63,8 +63,12 @@ class TranslatePanel(widgets.VBox):
         self._translate()
 
     def wait(self, timeout=None):
-        """Until the translation asked for last is there, for notebooks run without a person."""
-        self._thread.join(timeout)
+        """Until the translation asked for last is there, for notebooks run without a person.
+
+        Raises ``TimeoutError`` after ``timeout`` seconds.
+        """
+        if not wait_for(self._done, timeout):
+            raise TimeoutError(f"Still translating {self.picture.value} after {timeout} s.")
         return self
 
     def _take(self, files):
@@ -75,7 +79,7 @@ class TranslatePanel(widgets.VBox):
         try:
             self.pictures[name] = parts.uploaded(files[-1]["content"])
         except ImageError as error:
-            self.status.value = f"<b>{html.escape(name)} {html.escape(error.reason)}</b>"
+            self.status.value = parts.bold(f"{name} {error.reason}")
             return
         self.picture.unobserve(self._translate, "value")  # new options choose the first one for a moment
         self.picture.options, self.picture.value = tuple(self.pictures), name
@@ -87,38 +91,37 @@ class TranslatePanel(widgets.VBox):
         self._orders += 1
         self.before, self.after, self.save.disabled = self.pictures[self.picture.value], None, True
         height, width = self.before.shape[:2]
-        self.status.value = html.escape(
-            f"translating {self.picture.value}, {width} × {height} pixels …; then you can save it"
-        )
+        self.status.value = f"translating {self.picture.value}, {width} × {height} pixels …; then you can save it"
         self._show()
-        self._thread = threading.Thread(target=self._work, args=(self._orders,), daemon=True)
-        self._thread.start()
+        self._done = threading.Event()
+        threading.Thread(target=self._work, args=(self._orders, self._done), daemon=True).start()
 
-    def _work(self, order):
+    def _work(self, order, done):
         with self._lock:  # one translation at a time
-            before, generator = self.before, self.generator.value
-            if order != self._orders:
-                return
-            try:
-                after = translate.apply(self.generators[generator], before)
-            except Exception as error:  # the thread's errors would be seen by nobody
-                self.status.value = f"<b>Not translated: {html.escape(str(error)[:500])}</b>"
-                return
             if order == self._orders:
-                self.after, self.save.disabled = after, False
-                self.status.value = html.escape(f"ready: {self.picture.value}, {self.generator.value}")
-                self._show()
+                try:
+                    self._apply(order)
+                except Exception as error:  # the thread's errors would be seen by nobody
+                    self.status.value = parts.bold(f"Not translated: {str(error)[:500]}")
+            done.set()
+
+    def _apply(self, order):
+        after = translate.apply(self.generators[self.generator.value], self.before)
+        if order == self._orders:
+            self.after, self.save.disabled = after, False
+            self.status.value = f"ready: {self.picture.value}, {self.generator.value}"
+            self._show()
 
     def _show(self):
         """The picture left of the line, its translation right of it, and the same in words."""
         height, width = self.before.shape[:2]
         if self.after is None:
             self.image.value = parts.jpeg(self.before)
-            self.caption.value = html.escape(f"{self.picture.value}, {width} × {height} pixels, as it is")
+            self.caption.value = f"{self.picture.value}, {width} × {height} pixels, as it is"
             return
         self.image.value = parts.jpeg(wiped(self.before, self.after, self.wipe.value))
         changed = np.abs(self.after.astype(int) - self.before).mean()
-        self.caption.value = html.escape(
+        self.caption.value = (
             f"Left {self.wipe.value} % of the width: {self.picture.value}; right {100 - self.wipe.value} %: "
             f"{self.generator.value}. {width} × {height} pixels, changed by {changed:.1f} of 255 levels on average."
         )
@@ -130,10 +133,10 @@ class TranslatePanel(widgets.VBox):
         try:
             path = translate.save_png(self.folder / file, self.after, settings)
         except OSError as error:
-            self.status.value = f"<b>Not saved: {html.escape(str(error))}</b>"
+            self.status.value = parts.bold(f"Not saved: {error}")
         else:
             shown = path.relative_to(home()) if path.is_relative_to(home()) else path
-            self.status.value = f"saved as {html.escape(str(shown))}"
+            self.status.value = f"saved as {shown}"
 
 
 def wiped(before, after, percent):

@@ -30,7 +30,7 @@ import warnings
 import numpy as np
 from IPython.display import Image, display
 
-from labutils import cyclegan, datasets, losses, metrics, models, plots, profile, samples, training
+from labutils import cyclegan, datasets, files, losses, metrics, models, plots, profile, samples, training
 from labutils.checks import check
 from labutils.dashboard import TrainingPanel
 from labutils.datasets import orchard, pipeline, public
@@ -476,9 +476,9 @@ print(f"continues at step {again.step} of {again.target}")
 # column a step.
 
 # %%
-files = sorted((run.directory / "samples").glob("step-*.png"))
-files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, 7).astype(int))]
-steps, kept = [f"step {int(file.stem[5:])}" for file in files], [samples.read(file) for file in files]
+found = list(files.by_step(run.directory / "samples", ".png").items())
+found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, 7).astype(int))]
+steps, kept = [f"step {step}" for step, _ in found], [samples.read(path) for _, path in found]
 rows = {
     f"{name}\npicture {i + 1}": [sample[name][i] for sample in kept]
     for name in ("fake_b", "fake_a")
