@@ -157,8 +157,9 @@ class Background:
                 if self._stopping or not self._asked():
                     return served or self._stopping
             self.attempt(self._serve)
-            self._tell()
             served = True
+            if self._paused:
+                self._tell()
 
     def _tell(self):
         for watcher in list(self.watchers):

@@ -1,18 +1,23 @@
 """The panel without a browser: widgets are values and clicks."""
 
+import ast
 import dataclasses
 import io
 import json
 import re
+import shutil
 import time
+from pathlib import Path
 
+import ipywidgets as widgets
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from labutils import checkpoints, metrics, samples
-from labutils.dashboard import TrainingPanel, drawing
+from labutils.dashboard import TrainingPanel, drawing, parts
 from labutils.dashboard import training as dashboard
 from labutils.training import Run
 
@@ -20,6 +25,12 @@ from labutils.training import Run
 @pytest.fixture
 def panel(make_gan, orchard_root, tiny, tmp_path):
     return TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
+
+
+def pause_at(run, step):
+    """Pause ``run`` once, after ``step`` steps."""
+    left = [step]
+    run.watchers.append(lambda: run.step in left and run.state == "training" and (left.clear(), run.pause()))
 
 
 def wait_for(condition, seconds=600):
@@ -58,7 +69,7 @@ def test_progress_pace_and_time_left_are_said(panel):
 
 def test_a_slider_moved_during_training_changes_the_loss_at_the_next_step(panel):
     run = panel.run
-    run.watchers.append(lambda: run.step == 4 and run.state == "training" and run.pause())
+    pause_at(run, 4)
     panel.start.click()
     wait_for(lambda: run.state == "paused")
     panel.sliders["cycle"].value = 0
@@ -81,7 +92,7 @@ def test_many_moves_the_last_one_wins(panel):
 
 def test_pause_resume_stop_and_more_steps(panel):
     run = panel.run
-    run.watchers.append(lambda: run.step == 3 and run.state == "training" and run.pause())
+    pause_at(run, 3)
     panel.start.click()
     wait_for(lambda: run.state == "paused")
     panel.stop.click()
@@ -325,7 +336,7 @@ def test_the_sliders_follow_a_change_made_by_code_and_take_no_part_in_it(panel):
 
 def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_root, tiny, tmp_path):
     moves = [(1, "cycle", 4.0), (2, "cycle", 6.0)]
-    (tmp_path / "run").mkdir()
+    Run(make_gan(), orchard_root, tiny, tmp_path / "run")._save()
     lines = "".join(json.dumps(move) + "\n" for move in moves)
     (tmp_path / "run" / "events.log").write_bytes(checkpoints.sealed(lines.encode()))
     panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
@@ -334,13 +345,14 @@ def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_roo
     assert panel.run.events == moves and panel.sliders["cycle"].value == 6
 
 
-def test_a_move_while_paused_says_that_it_waits(panel):
+def test_a_move_while_paused_acts_at_once(panel):
     run = panel.run
-    run.watchers.append(lambda: run.step == 1 and run.state == "training" and run.pause())
+    pause_at(run, 1)
     panel.start.click()
     wait_for(lambda: run.state == "paused")
     panel.sliders["cycle"].value = 2
-    assert "cycle 10 (2 from the next step)" in panel.controls.value
+    wait_for(lambda: "step 1: cycle = 2" in panel.moves.value)
+    assert "cycle 2," in panel.controls.value and run.state == "paused"
     panel.stop.click()
     run.wait(600)
 
@@ -393,3 +405,105 @@ def test_what_a_run_refuses_is_said_on_the_panel(make_gan, orchard_root, tiny, t
     monkeypatch.setattr("labutils.files.lock", full)
     panel.start.click()
     assert "Is the disk full?" in panel.status.value
+
+
+# What a panel must survive
+
+
+@pytest.mark.parametrize(
+    "part", ["_measure", "_list_samples", "_show_sample", "_show_curves", "_show_state", "refresh"]
+)
+def test_a_drawing_that_fails_is_said_on_the_panel_and_the_training_goes_on(
+    make_gan, orchard_root, tiny, tmp_path, monkeypatch, part
+):
+    broken = getattr(TrainingPanel, part)
+
+    def fail(self, *arguments, **keywords):
+        if self.run.step >= 2 and self.run.running:
+            raise ValueError("no <b>ink</b>")
+        return broken(self, *arguments, **keywords)
+
+    monkeypatch.setattr(TrainingPanel, part, fail)
+    monkeypatch.setattr(dashboard, "SECONDS", 0)
+    monkeypatch.setattr(dashboard, "SHARE", 1e9)  # draw after every step
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
+    panel.start.click()
+    panel.run.wait(600)
+    assert panel.run.state == "finished" and panel.run.step == 12
+    assert "ValueError: no &lt;b&gt;ink&lt;/b&gt;" in panel.remarks.value and "not affected" in panel.remarks.value
+    assert panel.status.value == "finished: step 12 of 12"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"ab": 1}', '{"ab": {"gain": 1}}', '{"ab": {"gain": "1"}, "ba": {}}', "NaN", "[" * 9999],
+)
+def test_a_foreign_measurement_is_no_measurement(seen, make_gan, orchard_root, tiny, tmp_path, text):
+    folder = shutil.copytree(seen.run.directory, tmp_path / "run")
+    (folder / "samples" / "step-00000004.json").write_text(text)
+    again = TrainingPanel(Run(make_gan(), orchard_root, tiny, folder))
+    assert list(again.quality) == [8, 12]
+
+
+def test_settings_that_do_not_hold_are_said_on_the_panel(seen, make_gan, orchard_root, tiny):
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, seen.run.directory))
+    assert "learning_rate 0.0008 (code: 0.0002)" in panel.remarks.value
+    assert "log.txt" in panel.remarks.value
+
+
+def test_twenty_panels_of_a_run_draw_once(make_gan, orchard_root, tiny, tmp_path, monkeypatch):
+    drawn, show = [], TrainingPanel._show_state
+    monkeypatch.setattr(TrainingPanel, "_show_state", lambda self: drawn.append(self) or show(self))
+    run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
+    panels = [TrainingPanel(run) for _ in range(20)]
+    drawn.clear()
+    panels[-1].start.click()
+    run.wait(600)
+    assert set(drawn) == {panels[-1]} and "replaced by a later one" in panels[0].children[0].value
+    panels[-1].close()
+    assert not run.watchers
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def test_no_text_from_a_file_or_a_name_becomes_html(seen, make_gan, orchard_root, tiny, tmp_path):
+    folder = shutil.copytree(seen.run.directory, tmp_path / f"run {HOSTILE.replace('/', '')}")
+    path = folder / "samples" / "step-00000012.json"
+    reports = json.loads(path.read_text())
+    reports["ab"]["pictures"] = reports["pictures"] = HOSTILE
+    path.write_text(json.dumps(reports))
+    with Image.open(folder / "samples" / "step-00000012.png") as image:
+        names = PngInfo()
+        names.add_text("rows", f"{HOSTILE} real_b")
+        image.copy().crop((0, 0, *(image.width, 64))).save(folder / "samples" / "step-00000012.png", pnginfo=names)
+    panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, folder))
+    panel.run.error, panel.run.state = ValueError(HOSTILE), "failed"
+    panel.run.remark(HOSTILE)
+    panel.run.controls.events = [(1, "cycle", 2.0)]
+    panel.refresh(everything=True)
+    shown = [widget.value for widget in vars(panel).values() if isinstance(widget, widgets.HTML)]
+    assert "&lt;script&gt;" in panel.measured.value and "&lt;script&gt;" in panel.status.value
+    assert "&lt;script&gt;" in panel.remarks.value and "&lt;script&gt;" in panel.kept.value
+    assert not any("<script" in value for value in shown)
+
+
+def test_text_becomes_html_in_one_place_only():
+    """``parts.Words`` escapes; a plain ``widgets.HTML``, or markup made by an f-string, would bring the fault back."""
+    for path in Path(dashboard.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        plain = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("HTML")
+        ]
+        formatted = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("Markup", "words", "drawing.words")
+            and any(isinstance(part, ast.JoinedStr) for part in node.args[:1])
+        ]
+        assert not plain and not formatted, path.name
+    words = parts.Words(HOSTILE)
+    assert words.value == "&lt;script&gt;alert(1)&lt;/script&gt;"
+    words.value = parts.bold(HOSTILE)
+    assert words.value == "<b>&lt;script&gt;alert(1)&lt;/script&gt;</b>"

@@ -258,7 +258,7 @@ def _reports(path):
         found = json.loads(path.read_text(encoding="utf-8"))
         drawing.measured(0, found, "")  # all that is shown of it is there
         return found
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
