@@ -84,13 +84,6 @@ class Background:
             raise self.error
         return self
 
-    def watch(self, watcher):
-        """Call ``watcher`` from now on, instead of an earlier one of its kind, which is told to ``retire()``."""
-        for earlier in [other for other in self.watchers if type(other) is type(watcher)]:
-            self.watchers.remove(earlier)
-            earlier.retire()
-        self.watchers.append(watcher)
-
     def attempt(self, function, *arguments):
         """Call ``function``. What it raises becomes a remark: nobody's drawing may end the work."""
         try:

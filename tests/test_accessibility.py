@@ -87,7 +87,7 @@ def test_pages_have_one_title_and_skip_no_heading(path):
 
 def test_figures_carry_their_text_into_the_page():
     figure = plots.grid([[np.zeros((4, 4, 3))]], alt='A black "square"')
-    assert 'alt="A black &quot;square&quot;"' in figure._repr_html_() and "figcaption" not in figure._repr_html_()
+    assert 'alt="A black &#34;square&#34;"' in figure._repr_html_() and "figcaption" not in figure._repr_html_()
     figure.caption = "made by <code>"
     assert "<figcaption>made by &lt;code&gt;</figcaption>" in figure._repr_html_()
     with pytest.raises(TypeError, match="alt"):

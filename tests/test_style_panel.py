@@ -324,3 +324,32 @@ def test_controls_have_descriptions_units_and_tooltips(run):
     assert "(pixels)" in panel.choices["size"].description
     for button in (panel.start, panel.pause, panel.stop):
         assert button.description and button.tooltip
+
+
+@pytest.mark.parametrize("name", ["content", "style", "variation", "block1_conv1"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_from_0_up_is_refused(run, name, value):
+    before = dict(run.weights)
+    with pytest.raises(ValueError, match=f"The {name} weight must be a number from 0 up, not {value}"):
+        run.set_weight(name, value)
+    assert run.weights == before and not run.notes
+
+
+def test_a_drawing_that_fails_is_said_and_the_painting_goes_on(run, monkeypatch):
+    panel, at = StylePanel(run=run), At(run, 6)
+    monkeypatch.setattr(dashboard.parts, "jpeg", lambda _: 1 / 0)
+    panel._drawn = float("-inf")
+    panel.start.click()
+    with at:
+        panel.stop.click()
+    run.wait(60)
+    assert run.state == "stopped" and run.step >= 6
+    panel.refresh()
+    assert "ZeroDivisionError" in panel.notes.value and "the painting is not affected" in panel.notes.value
+
+
+def test_a_later_panel_takes_the_place_of_an_earlier_one(run):
+    first, second = StylePanel(run=run), StylePanel(run=run)
+    assert run.watchers == [second.refresh] and "replaced" in first.children[0].value
+    second.close()
+    assert not run.watchers
