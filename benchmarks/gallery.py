@@ -14,7 +14,7 @@ import tables
 from PIL import Image
 from skimage import data
 
-from labutils import features, pictures, style
+from labutils import console, features, pictures, style
 from labutils.datasets import styles
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -124,4 +124,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

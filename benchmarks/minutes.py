@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import tables
 
-from labutils import files
+from labutils import console, files
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "build" / "book" / "notebooks"
@@ -76,4 +76,5 @@ def kept():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

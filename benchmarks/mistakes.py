@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from labutils import cyclegan, models, plots, profile, training
+from labutils import console, cyclegan, models, plots, profile, training
 from labutils.datasets import public
 
 SHEETS = {
@@ -103,4 +103,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from labutils import console
 from labutils.datasets import folder, orchard
 
 
@@ -115,4 +116,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -12,7 +12,7 @@ import time
 
 import tensorflow as tf
 
-from labutils import cyclegan, files, metrics, models, profile, training, translate
+from labutils import console, cyclegan, files, metrics, models, profile, training, translate
 from labutils.datasets import orchard, public
 
 CLASS = profile.load("class")
@@ -120,4 +120,5 @@ def minutes_of(run):
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -1,6 +1,6 @@
 """Draw the README's picture: test apples, the shipped generator's oranges, and the right answers."""
 
-from labutils import metrics, plots, profile, translate
+from labutils import console, metrics, plots, profile, translate
 from labutils.datasets import public
 
 TARGET = profile.home("docs", "images", "apples_to_oranges.png")
@@ -21,5 +21,6 @@ def draw():
 
 
 if __name__ == "__main__":
+    console.escape()
     TARGET.write_bytes(draw())
     print(f"wrote {TARGET.name}")

@@ -19,7 +19,7 @@ import numpy as np
 import tables
 import tensorflow as tf
 
-from labutils import cyclegan, metrics, models, profile, training, translate
+from labutils import console, cyclegan, metrics, models, profile, training, translate
 from labutils.datasets import public
 
 CLASS = profile.load("class")
@@ -154,4 +154,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -10,7 +10,7 @@ import functools
 import json
 import sys
 
-from labutils import files, metrics, profile, translate
+from labutils import console, files, metrics, profile, translate
 from labutils.datasets import public
 
 BASELINES = {"copy": lambda root, direction: metrics.copy, "colour matching": metrics.colour_matching}
@@ -97,4 +97,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

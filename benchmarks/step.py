@@ -20,7 +20,7 @@ import tables
 import textbook
 from tables import found
 
-from labutils import cyclegan, models, profile
+from labutils import console, cyclegan, models, profile
 
 
 class Row:
@@ -267,4 +267,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

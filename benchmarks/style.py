@@ -15,7 +15,7 @@ import tables
 import tensorflow as tf
 from skimage import data
 
-from labutils import features, pictures, profile, style
+from labutils import console, features, pictures, profile, style
 from labutils.datasets import styles
 
 
@@ -227,4 +227,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

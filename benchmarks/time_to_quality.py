@@ -17,7 +17,7 @@ import tables
 import tensorflow as tf
 import textbook
 
-from labutils import cyclegan, layers, metrics, models, profile, training
+from labutils import console, cyclegan, layers, metrics, models, profile, training
 from labutils.datasets import pipeline, public
 from labutils.presets import PRESETS
 
@@ -146,4 +146,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -16,7 +16,7 @@ import numpy as np
 import step
 import tables
 
-from labutils import cyclegan
+from labutils import console, cyclegan
 
 ROWS = {"class": ("cores-class", 50), "resnet-256": ("torch-256", 2)}  # a row of step.py, and how many steps
 KINDS = {  # of TensorFlow's kernels, by their names
@@ -114,4 +114,5 @@ def main():
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

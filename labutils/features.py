@@ -290,6 +290,8 @@ def _read_h5(path):
 
 
 if __name__ == "__main__":
+    from labutils import console
     from labutils.packing import main
 
+    console.escape()
     main()

@@ -1,16 +1,35 @@
 """Files are written aside and moved into place: a reader sees the old one or the new one, never a part."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import uuid
 from pathlib import Path
 
+from labutils.profile import home
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Make the folder that ``path`` is to lie in. An ``OSError`` of the block then names ``LAB_HOME``, if that helps.
+
+    That is where ``path`` is in the course's ``data`` or ``runs``, and the system does not let it be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        ours = any(path.absolute().is_relative_to(home(part).absolute()) for part in ("data", "runs"))
+        if ours and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and "LAB_HOME" not in error.strerror:
+            error.strerror += "; set the variable LAB_HOME to a folder that you may write to"
+        raise
 
 
 @contextlib.contextmanager
@@ -26,17 +45,17 @@ def aside(path):
             place.write_text("all of it")
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = path.with_name(f".writing-{uuid.uuid4().hex[:8]}-{path.name}")
+    place = path.with_name(f".writing-{uuid.uuid4().hex[:8]}-{path.name[-40:]}")  # a name has 255 bytes at most
     old = place.with_name(f"{place.name}-old")
-    try:
-        yield place
-        if place.is_dir() and path.is_dir():  # a folder is not written over
-            os.replace(path, old)
-        os.replace(place, path)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            yield place
+            if place.is_dir() and path.is_dir():  # a folder is not written over
+                os.replace(path, old)
+            os.replace(place, path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
 
 
 def write(path, data):
@@ -52,7 +71,8 @@ def lock(path, wait=True):
     While anybody else holds it this waits, or raises ``BlockingIOError`` if ``wait`` is false. Where there are no
     locks (Windows, some network drives) it holds nothing.
     """
-    with open(path, "a") as file, contextlib.ExitStack() as held:
+    path = Path(path)
+    with writing(path), open(path, "a") as file, contextlib.ExitStack() as held:
         if fcntl:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

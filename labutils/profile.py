@@ -114,6 +114,7 @@ def home(*parts):
     """A path inside the course's own folder, wherever the notebook was started from: ``home("docs")``.
 
     What the lessons make, ``home("data")`` and ``home("runs")``, is in the folder ``LAB_HOME`` instead, if that is set.
+    A leading ``~`` in it is the home folder.
     """
     elsewhere = os.environ.get("LAB_HOME") if parts and parts[0] in ("data", "runs") else None
-    return Path(elsewhere or Path(__file__).resolve().parents[1]).joinpath(*parts)
+    return Path(os.path.expanduser(elsewhere or "") or Path(__file__).resolve().parents[1]).joinpath(*parts)

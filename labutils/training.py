@@ -87,6 +87,8 @@ class Run(Background):
         self.samples = None  # the newest (step, {name: uint8 pictures})
         self._times = deque(maxlen=50)
         pictures = {domain: folder.files(self.root, domain) for domain in ("trainA", "trainB")}
+        for paths in pictures.values():
+            pipeline.refuse_unfit(paths)  # raises in words now, not in the thread later
         self._pictures = {domain: {p.name: p.stat().st_size for p in paths} for domain, paths in pictures.items()}
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
@@ -205,7 +207,7 @@ class Run(Background):
             self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
         except tf.errors.InvalidArgumentError:
             for domain in ("trainA", "trainB"):  # a picture that cannot be decoded? Then say which
-                folder.refuse_broken(folder.files(self.root, domain), thorough=True)
+                pipeline.refuse_unfit(folder.files(self.root, domain), thorough=True)
             raise
 
     def _asked(self):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
 
-from labutils import files, tiles
+from labutils import console, files, tiles
 from labutils.datasets import folder
 from labutils.generators import WeightsError as WeightsError
 from labutils.generators import any_size as any_size
@@ -102,28 +102,31 @@ def save_png(path, image, settings=None):
 def apply_file(generator, source, target, tile=TILE):
     """Translate the picture file ``source`` into the PNG file ``target``; returns uint8 (height, width, 3)."""
     result = apply(generator, folder.read_image(source), tile)
-    save_png(target, result, settings(generator, tile, source=Path(source).name))
+    save_png(target, result, settings(generator, tile, source=folder.shown(Path(source).name)))
     return result
 
 
 def apply_folder(generator, source, target, tile=TILE, progress=False):
     """Translate every picture in the folder ``source`` into PNG files of the same names in ``target``.
 
+    A name that some system could not hold is changed. Hidden files and the system's own are left out (``folder.look``).
+
     Returns ``(written, skipped)``: the paths written, and ``{path: reason}`` for files that are no pictures.
     Raises ``ValueError`` if there is no such folder, if no file could be read, or if both folders are the same.
     """
     from tqdm.auto import tqdm
 
-    source, target = Path(source), Path(target)
+    source, target = folder.place(source), folder.place(target)
     if not source.is_dir():
         raise ValueError(f"There is no folder {str(source)!r}.")
     if source.resolve() == target.resolve():
         raise ValueError(f"Translations into {target} would replace the pictures there: choose another folder.")
     generator, written, skipped = any_size(generator), [], {}
-    paths = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+    paths, taken = [path for path in folder.look(source) if not path.is_dir()], set()
     namesakes = Counter(path.stem for path in paths)
     for path in tqdm(paths, "translating", unit=" pictures", disable=not progress):
         name = path.stem if namesakes[path.stem] == 1 else path.name  # a.jpg and a.png
+        name = folder.output_name((name,), taken)
         try:
             apply_file(generator, path, target / f"{name}.png", tile)
             written.append(target / f"{name}.png")
@@ -142,12 +145,12 @@ def contact_sheet(source, written, path, side=160, columns=3):
     columns = min(columns, len(written))
     cell, row = 2 * side + 20, side + 30
     page = Image.new("RGB", (columns * cell + 20, -(-len(written) // columns) * row + 20), "white")
-    draw = ImageDraw.Draw(page)
+    draw, originals = ImageDraw.Draw(page), {folder.shown(path.name): path for path in folder.look(source)}
     for number, target in enumerate(written):
         left, top = 20 + number % columns * cell, 20 + number // columns * row
         with Image.open(target) as fake:
             name = fake.text["source"]
-            original = Image.fromarray(folder.read_image(Path(source) / name))
+            original = Image.fromarray(folder.read_image(originals[name]))
             for shift, picture in ((0, original), (side, fake)):
                 page.paste(ImageOps.contain(picture, (side - 4, side - 4)), (left + shift, top))
         draw.text((left, top + side), name[:40], fill="black", font_size=12)
@@ -199,4 +202,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    console.escape()
     sys.exit(main())

@@ -1,7 +1,9 @@
 """What every check prints: the answer's fate, and how far the lesson is."""
 
 import importlib
+import json
 import re
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labutils import checks
+from labutils.checks import lesson1, lesson2, lesson3, lesson4, lesson5  # noqa: F401, before a test patches the list
 
 SOURCES = sorted((Path(__file__).parents[1] / "notebooks" / "sources").glob("*.py"))
 
@@ -66,6 +69,48 @@ def test_a_right_answer_raises_where_only_stand_ins_should_be(lesson, monkeypatc
 def test_an_unknown_exercise_names_those_there_are(lesson):
     with pytest.raises(ValueError, match="9-third.*9-first, 9-second"):
         checks.check("9-third", 42)
+
+
+@pytest.mark.parametrize("name", ["6-x", "x", "", "1", "3-pol", ".", 3, None])
+def test_any_other_name_gets_the_whole_list(name):
+    with pytest.raises(ValueError, match="No exercise is called.*There are: 1-.*2-.*3-pool.*4-.*5-mix"):
+        checks.check(name, 42)
+
+
+def test_a_name_with_a_slip_gets_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean '3-pool'"):
+        checks.check("3-pol", 42)
+
+
+def handed_in(place, answers):
+    """A notebook with a check in each cell and its output; in ``answers`` each exercise is right or not."""
+    count, cells = 0, []
+    for name, (_, right) in sorted(answers.items(), key=lambda item: item[1]):
+        count += right
+        said = [
+            f"{name}: {'right.' if right else 'not yet. Almost right.'}\n",
+            f"Lesson 3: {count} of 6 done; to do: x.\n",
+        ]
+        cells.append((name, {"cell_type": "code", "source": [f"check('{name}', f)"], "outputs": [{"text": said}]}))
+    prose = {"cell_type": "markdown", "source": ["It should say 3-rate: right. Then go on."]}
+    place.write_text(json.dumps({"cells": [prose, *(cell for _, cell in sorted(cells))]}, indent=1))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the guide's command is for a shell")
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_the_guide_counts_right_answers_in_any_order(tmp_path, order):
+    guide = (Path(__file__).parents[1] / "docs" / "instructor.md").read_text()
+    [command] = [block for block in guide.split("```") if "handed_in/*.ipynb" in block]
+    (tmp_path / "handed_in").mkdir()
+    names = ("3-adversarial", "3-cycle", "3-pool", "3-rate")
+    answers = {name: (place, name != "3-rate") for name, place in zip(names, order, strict=True)}
+    handed_in(tmp_path / "handed_in" / "ann.ipynb", answers)
+    handed_in(tmp_path / "handed_in" / "bob b.ipynb", {"3-pool": (0, True)})
+    said = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert [" ".join(line.split()) for line in said.splitlines()] == [
+        "handed_in/ann.ipynb: 3 right",
+        "handed_in/bob b.ipynb: 1 right",
+    ]
 
 
 def test_every_exercise_has_a_right_answer_and_two_wrong_ones_with_hints_of_their_own():

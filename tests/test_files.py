@@ -3,10 +3,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from labutils import files
+from labutils.datasets import orchard
+from labutils.profile import home
 
 
 def test_what_is_written_is_there_at_the_end_and_not_before(tmp_path):
@@ -81,3 +84,32 @@ def test_a_forked_child_does_not_keep_a_lock(tmp_path):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("part, told", [("data", True), ("runs/a", True), ("docs", False)])
+def test_where_the_course_may_not_write_lab_home_is_named(monkeypatch, code, part, told):
+    def mkdir(path, **_):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.delenv("LAB_HOME", raising=False)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    for write in (lambda path: files.write(path, b""), lambda path: files.lock(path).__enter__()):
+        with pytest.raises(OSError, match=os.strerror(code)) as caught:
+            write(home(*part.split("/")) / "new" / "notes.txt")
+        assert ("set the variable LAB_HOME to a folder" in str(caught.value)) == told
+
+
+def test_a_rendered_dataset_names_lab_home_too(monkeypatch):
+    def mkdir(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(PermissionError, match="LAB_HOME"):
+        orchard.write(home("data", "new"), 1, 1, 16)
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".txt", "雨" * 80 + ".png", "\U0001f98b" * 62 + ".jpg"])
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, name):
+    files.write(tmp_path / name, b"all of it")
+    assert os.listdir(tmp_path) == [name]

@@ -1,9 +1,13 @@
 """Reading any picture, tidying folders, packing archives."""
 
 import json
+import os
+import re
+import shlex
 import struct
 import subprocess
 import sys
+import unicodedata
 import zlib
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
 from labutils.datasets.folder import ImageError, read_image
 
@@ -126,8 +131,11 @@ BAD = {
     "header.png": (b"\x89PNG\r\n\x1a\n", "no picture|damaged|cut short"),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture in a known format"),
     "thin.png": (png(1, 500, 8, 2, zlib.compress(b"\0\0\0\0" * 500)), "1×500"),
-    "bomb.png": (png(60_000, 60_000, 8, 2, zlib.compress(b"\0" * 10_000)), "decompression bomb"),
-    "small bomb.png": (png(8_000, 8_000, 8, 2, zlib.compress(b"\0" * 10_000)), "decompression bomb"),
+    "bomb.png": (png(60_000, 60_000, 8, 2, zlib.compress(b"\0" * 10_000)), "too many pixels"),
+    "small bomb.png": (
+        png(9_400, 9_400, 8, 2, zlib.compress(b"\0" * 10_000)),
+        "9400×9400 pixels: too large",
+    ),
 }
 
 
@@ -279,30 +287,167 @@ def test_files_says_what_is_there_and_the_nearest_name(tmp_path):
     with pytest.raises(ValueError, match="holds nothing.*datasets prepare"):
         folder.files(tmp_path / "orchard", "trainA")
     (tmp_path / "orchard" / "trainA" / "x.webp").write_bytes(b"x")
-    with pytest.raises(ValueError, match="for example 'x.webp'"):
+    with pytest.raises(ValueError, match="holds x.webp"):
         folder.files(tmp_path / "orchard", "trainA")
+    with pytest.raises(ValueError, match="no folder 'far' in .* Beside it there is: orchard"):
+        folder.files(tmp_path / "far" / "away", "trainA")
 
 
-def test_refuse_broken_names_the_files(tmp_path):
-    a, _ = photographs(tmp_path, 3)
-    Image.new("RGB", (9, 9)).save(a / "whole.png")
-    (a / "trailer.jpg").write_bytes((a / "00.jpg").read_bytes() + b"a camera's own data")
-    folder.refuse_broken(folder.files(tmp_path, "fur"))
-    (a / "cut.jpg").write_bytes((a / "00.jpg").read_bytes()[:900])
-    (a / "empty.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"Damaged pictures: 2(.|\n)*cut.jpg(.|\n)*empty.png: is empty"):
-        folder.refuse_broken(folder.files(tmp_path, "fur"))
-
-
-def test_a_thorough_look_finds_damage_inside(tmp_path):
+@pytest.mark.parametrize("others", [["a.webp", "b.heic"], ["c.tif"], ["album/"], ["notes.txt"]])
+def test_files_says_what_it_leaves_out(tmp_path, others):
     a, _ = photographs(tmp_path, 2)
-    Image.fromarray(PHOTO).save(a / "inside.png")
-    content = bytearray((a / "inside.png").read_bytes())
-    content[len(content) // 2] ^= 1
-    (a / "inside.png").write_bytes(content)
-    folder.refuse_broken(folder.files(tmp_path, "fur"))
-    with pytest.raises(ValueError, match=r"Damaged pictures: 1(.|\n)*inside.png: is damaged"):
-        folder.refuse_broken(folder.files(tmp_path, "fur"), thorough=True)
+    for name in others:
+        (a / name).mkdir() if name.endswith("/") else (a / name).write_bytes(b"x")
+    with pytest.warns(UserWarning, match=f"left out .*: {', '.join(others)}. .*datasets prepare"):
+        assert len(folder.files(tmp_path, "fur")) == 2
+
+
+SYSTEMS = [".Trash-1000", ".thumbnails", ".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle",
+           "System Volume Information", "lost+found", ".album/2023"]  # fmt: skip
+
+
+def test_hidden_and_system_folders_are_left_out_wherever_they_lie(tmp_path, recwarn):
+    a, b = photographs(tmp_path, 2)
+    for place in (a, a / "album"):
+        for name in SYSTEMS:
+            (place / name / "large").mkdir(parents=True)
+            (place / name / "large" / "x.jpg").write_bytes((a / "00.jpg").read_bytes())
+        for name in (".x.jpg", "._00.jpg", "Thumbs.db", "THUMBS.DB", "desktop.ini", ".DS_Store"):
+            (place / name).write_bytes((a / "00.jpg").read_bytes())
+    report = folder.prepare((a, b), tmp_path / "own", 16)
+    assert report.counts == dict.fromkeys(folder.FOLDERS, 1) and not report.skipped
+    assert sum(len(folder.files(tmp_path / "own", name)) for name in folder.FOLDERS) == sum(report.counts.values())
+    assert {path.suffix for path in folder.look(a)} == {"", ".jpg"} and len(folder.look(a)) == 3  # 00, 01 and album
+    (a / "album").rename(tmp_path / "album")
+    assert len(folder.files(tmp_path, "fur")) == 2 and not recwarn
+
+
+def test_a_source_in_a_hidden_folder_counts(tmp_path):
+    a, b = photographs(tmp_path / ".cache", 2)
+    assert folder.prepare((a, b), tmp_path / "own", 16).counts["trainA"] == 1
+
+
+NAMES = {
+    "not UTF-8": [b"caf\xe9.jpg", b"\xff\xfe.jpg", b"\x83t\x83@.jpg"],
+    "long": [b"x" * 245 + b".jpg", b"y" * 251 + b".jpg", "雨".encode() * 80 + b".jpg"],
+    "deep": [b"d" * 200 + b"/" + b"e" * 200 + b"/" + b"f" * 200 + b".jpg"]
+    + [b"d" * 200 + b"/" + b"e" * 200 + b"/g.jpg"],
+    "case": [b"a.jpg", b"A.jpg", b"A.JPG"],
+    "accents": ["\u00e9.jpg".encode(), "e\u0301.jpg".encode(), "\u00c9.jpg".encode()],
+    "one name": [b"a.jpg", b"a.png", b"a.webp", b"a_2.jpg"],
+    "Windows": [b"con.jpg", b"what?.jpg", b"12:30.jpg", b"a\\b.jpg", b"trailing .jpg", b"line\nbreak.jpg"],
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a name be any bytes")
+@pytest.mark.parametrize("kind", NAMES)
+def test_prepare_takes_every_name_and_makes_valid_ones(tmp_path, kind):
+    photo = (photographs(tmp_path, 2)[1] / "00.jpg").read_bytes()
+    (tmp_path / "odd").mkdir()
+    for name in NAMES[kind]:
+        path = tmp_path / "odd" / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo)
+    report = folder.prepare((tmp_path / "odd", tmp_path / "coffee"), tmp_path / "own", 16)
+    assert report.counts["trainA"] + report.counts["testA"] == len(NAMES[kind]) and not report.skipped
+    made = [path for name in ("trainA", "testA") for path in folder.files(tmp_path / "own", name)]
+    assert len({unicodedata.normalize("NFD", path.name.casefold()) for path in made}) == len(NAMES[kind])
+    for path in made:
+        assert len(path.name.encode("utf-8")) < 150 and not re.search(r'[<>:"/\\|?*\n]|[ .]\.jpg$|^con\.', path.name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a name be any bytes")
+def test_one_bad_file_costs_one_file(tmp_path):
+    a, b = photographs(tmp_path, 3)
+    os.mkfifo(a / "pipe.jpg")
+    (a / "loop.jpg").symlink_to("loop.jpg")
+    (a / "dangling.jpg").symlink_to("nowhere.jpg")
+    (a / "caf\udce9.jpg").write_bytes(b"")
+    (a / "round").symlink_to(a)
+    (a / "album.jpg").mkdir()
+    (a / "album.jpg" / "3.jpg").symlink_to(a / "00.jpg")
+    report = folder.prepare((a, b), tmp_path / "own", 16)
+    assert report.counts["trainA"] == 3 and report.counts["testA"] == 1
+    reasons = {folder.shown(error.path.name): error.reason for error in report.skipped}
+    assert sorted(reasons) == [r"caf\udce9.jpg", "dangling.jpg", "loop.jpg", "pipe.jpg", "round"]
+    assert "is a link to a folder" in reasons["round"] and "is a pipe" in reasons["pipe.jpg"]
+    str(report).encode("utf-8")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
+    a, b = photographs(tmp_path, 3)
+    (a / "locked").mkdir()
+    real = folder.look
+
+    def look(place):
+        if place.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return real(place)
+
+    monkeypatch.setattr(folder, "look", look)
+    [error] = folder.prepare((a, b), tmp_path / "own", 16).skipped
+    assert str(error).endswith("locked: cannot be looked into (permission denied)")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    photographs(tmp_path, 2)
+    report = folder.prepare(("~/fur", "~/coffee"), "~/own", 16)
+    assert report.root == tmp_path / "own" and len(folder.files("~/own", "testB")) == 1
+    assert shell.main(["prepare", "~/own", "--root=~/again", "--size", "8"]) == 0 and (tmp_path / "again").is_dir()
+    assert folder.from_npz(folder.to_npz("~/own", "~/own.npz", 8))[0].shape == (1, 8, 8, 3)
+
+
+@pytest.mark.parametrize("fault", ["nested", "no test folders", "webp", "blank in the name"])
+def test_the_advice_can_be_followed(tmp_path, fault):
+    root = tmp_path / ("my set" if fault.startswith("blank") else "set")
+    for source, name in zip(photographs(tmp_path, 3), ("trainA", "trainB"), strict=True):
+        source.rename(root / name) if root.is_dir() else (root.mkdir(), source.rename(root / name))
+        if fault == "nested":
+            (root / name).rename(root / "images")
+            (root / name).mkdir()
+            (root / "images").rename(root / name / "images")
+        if fault in ("webp", "blank in the name"):
+            for path in (root / name).iterdir():
+                path.rename(path.with_suffix(".webp"))
+    with pytest.raises(ValueError, match="--root") as caught:
+        folder.files(root, "testA" if fault == "no test folders" else "trainA")
+    command = re.search(r"labutils.datasets (.*)", str(caught.value))[1]
+    assert shell.main(shlex.split(command)) == 0
+    assert len(folder.files(f"{root}-prepared", "trainA")) == 2 and len(folder.files(f"{root}-prepared", "testB")) == 1
+
+
+@pytest.mark.parametrize("sources", [("far/away", "coffee"), "far", ("fur", "photos.zip")])
+def test_a_missing_source_is_no_dataset(tmp_path, monkeypatch, sources):
+    photographs(tmp_path, 2)
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="There is no folder 'far'|photos.zip is a file, not a folder") as caught:
+        folder.prepare(sources, "own", 16)
+    assert "dataset" not in str(caught.value) and "trainA" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1, None, "64", 10**6])
+def test_prepare_refuses_a_size_before_it_writes(tmp_path, size):
+    with pytest.raises(ValueError, match="give the side in pixels"):
+        folder.prepare(photographs(tmp_path, 2), tmp_path / "own", size)
+
+
+def test_one_picture_is_too_few(tmp_path):
+    a, b = photographs(tmp_path, 1)
+    (a / "note.jpg").write_text("not a picture")
+    with pytest.raises(ValueError, match=r"fur holds one readable picture. Add more(.|\n)*note.jpg: is no picture"):
+        folder.prepare((a, b), tmp_path / "own", 16)
+
+
+@pytest.mark.parametrize("root", ["fur/own", "fur/a/b", "."])
+def test_prepare_does_not_write_among_its_sources(tmp_path, root):
+    a, b = photographs(tmp_path, 2)
+    (tmp_path / "prepared.json").touch()
+    with pytest.raises(ValueError, match="lie in each other"):
+        folder.prepare((a, b), tmp_path / root, 16)
+    assert len(list(a.iterdir())) == 2
 
 
 def test_npz_and_back(tmp_path):

@@ -1,6 +1,10 @@
 """Two folders of any photographs go the same way as the orchard, from the first lesson to the fourth."""
 
+import os
+import sys
+
 import numpy as np
+import pytest
 import skimage.data
 from PIL import Image
 
@@ -30,3 +34,30 @@ def test_from_two_folders_to_a_translation(tmp_path, make_gan, tiny):
     result = translate.apply(generator, picture)
     expected = translate.apply(run.gan.generator_ab, picture)
     np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "PPM"])
+def test_a_picture_that_training_cannot_read_is_named_when_the_run_is_built(tmp_path, make_gan, tiny, kind):
+    for name in folder.FOLDERS:
+        crops(tmp_path / name, skimage.data.coffee(), 2, seed=1)
+    Image.new("RGBA", (40, 40)).convert("RGB" if kind == "PPM" else "RGBA").save(tmp_path / "trainB" / "odd.jpg", kind)
+    with pytest.raises(ValueError, match=r"1 of 3 files in \S+trainB cannot(.|\n)*prepare(.|\n)*odd.jpg: "):
+        training.Run(make_gan(), tmp_path, tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a name be any bytes")
+def test_one_bad_file_costs_one_translation(tmp_path):
+    place = tmp_path / "mine"
+    crops(place, skimage.data.coffee(), 1, seed=1)
+    names = [b"x" * 250 + b".jpg", b"caf\xe9.jpg", b"A.jpg", b"a.jpg", b".hidden.jpg", b"Thumbs.db"]
+    for name in map(os.fsdecode, names):
+        (place / name).write_bytes((place / "0.jpg").read_bytes())
+    os.mkfifo(place / "pipe.jpg")
+    (place / "loop.jpg").symlink_to("loop.jpg")
+    (place / "@eaDir").mkdir()
+    generator = translate.load_generator(translate.find("orchard64-ab"))
+    written, skipped = translate.apply_folder(generator, place, tmp_path / "out")
+    assert sorted(path.name for path in skipped) == ["loop.jpg", "pipe.jpg"]
+    assert len({path.name.lower() for path in written}) == 5 == len(os.listdir(tmp_path / "out"))
+    assert translate.contact_sheet(place, written, tmp_path / "sheet.png").is_file()

@@ -1,6 +1,8 @@
 """The training pipeline: what comes at a step, and nothing else, is fixed by (seed, step)."""
 
 import itertools
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -162,6 +164,119 @@ def test_damaged_files_are_named_before_training(tmp_path):
     (tmp_path / "trainB" / "page.jpg").write_text("<html>")
     with pytest.raises(ValueError, match="page.jpg: is a web page"):
         pipeline.unpaired(tmp_path, 16)
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """A dataset put together by hand: a whole JPEG and a whole PNG in trainA and in trainB."""
+    for name in ("trainA", "trainB"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(data.coffee()[:48, :64]).save(tmp_path / name / "whole.jpg")
+        Image.fromarray(data.coffee()[:48, :64]).save(tmp_path / name / "whole.png")
+        (tmp_path / name / "trailer.jpg").write_bytes((tmp_path / name / "whole.jpg").read_bytes() + b"a camera's own")
+    return tmp_path
+
+
+def half_seethrough():
+    picture = Image.fromarray(data.coffee()[:48, :64]).convert("RGBA")
+    picture.putalpha(Image.fromarray(np.where(np.arange(64) < 32, 0, 255).astype(np.uint8)[None].repeat(48, 0)))
+    return picture
+
+
+def deep(values):
+    return Image.fromarray(np.full((9, 9), values, np.uint16))
+
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+COFFEE = Image.fromarray(data.coffee()[:48, :64])
+ODD = {  # how a file that calls itself a JPEG is made, and what is said of it
+    "webp": (lambda path: half_seethrough().save(path, "WEBP"), "cannot decode|looks otherwise"),
+    "tiff": (lambda path: COFFEE.save(path, "TIFF"), r"TensorFlow cannot decode \(TIFF\)"),
+    "ppm": (lambda path: COFFEE.save(path, "PPM"), r"TensorFlow cannot decode \(PPM\)"),
+    "bmp, 1 bit": (lambda path: COFFEE.convert("1").save(path, "BMP"), r"TensorFlow cannot decode \(BMP"),
+    "bmp, palette": (lambda path: COFFEE.convert("P").save(path, "BMP"), r"looks otherwise to TensorFlow .*\(BMP"),
+    "avif": (lambda path: path.write_bytes(b"\0\0\0\x1cftypavif" + bytes(99)), "is a HEIC or AVIF picture"),
+    "turned": (lambda path: COFFEE.save(path, "JPEG", exif=TURNED), "is turned by its EXIF data"),
+    "turned png": (lambda path: COFFEE.save(path, "PNG", exif=TURNED), "is turned by its EXIF data"),
+    "transparent": (lambda path: half_seethrough().save(path, "PNG"), "looks otherwise to TensorFlow than to a person"),
+    "palette": (lambda path: half_seethrough().quantize().save(path, "PNG"), "looks otherwise to TensorFlow"),
+    "12 bits": (lambda path: deep(4000).save(path, "PNG"), "12-bit data"),
+    "folder": (lambda path: path.mkdir(), "is a directory"),
+    "dangling": (lambda path: path.symlink_to("nowhere"), "is a link to a file that is not there"),
+    "bomb": (lambda path: Image.new("1", (16_000, 11_000)).save(path, "PNG"), "16000×11000 pixels: too large"),
+    "thin": (lambda path: Image.new("RGB", (1, 50)).save(path, "PNG"), "1×50 pixels: too thin"),
+    "strip": (lambda path: Image.new("RGB", (3000, 2)).save(path, "PNG"), "3000×2 pixels: too long"),
+    "cut": (lambda path: path.write_bytes(path.with_name("whole.jpg").read_bytes()[:-300]), "is damaged or cut short"),
+    "cut png": (lambda path: path.write_bytes(path.with_name("whole.png").read_bytes()[:-12]), "cannot decode"),
+    "empty": (lambda path: path.touch(), "is empty"),
+    "page": (lambda path: path.write_text("<html>"), "is a web page"),
+    "pipe": (lambda path: os.mkfifo(path), "is a pipe or a device"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_cannot_be_trained_on_is_named_before(by_hand, kind):
+    make, reason = ODD[kind]
+    if sys.platform == "win32" and kind in ("dangling", "pipe"):
+        pytest.skip("Windows has no such files")
+    make(by_hand / "trainB" / "odd.jpg")
+    with pytest.raises(ValueError, match=rf"1 of 4 files(.|\n)* prepare \S+ --root(.|\n)*odd.jpg: .*({reason})"):
+        pipeline.unpaired(by_hand, 16)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path: COFFEE.convert("RGBA").save(path, "PNG"),  # a screenshot: transparent nowhere
+        lambda path: COFFEE.convert("LA").save(path, "PNG"),
+        lambda path: deep(20_000).save(path, "PNG"),
+        lambda path: COFFEE.convert("CMYK").save(path, "JPEG"),
+        lambda path: COFFEE.save(path, "JPEG", progressive=True),
+        lambda path: COFFEE.save(path, "BMP"),
+        lambda path: COFFEE.quantize().save(path, "GIF"),
+        lambda path: COFFEE.quantize().save(path, "PNG"),
+    ],
+)
+def test_what_the_decoder_reads_as_a_person_sees_it_is_trained_on(by_hand, save):
+    save(by_hand / "trainA" / "good.jpg")
+    assert len(taken(pipeline.unpaired(by_hand, 16), 4)) == 4
+
+
+def test_damage_inside_is_found_by_a_thorough_look(by_hand):
+    content = bytearray((by_hand / "trainA" / "whole.png").read_bytes())
+    content[len(content) // 2] ^= 1
+    (by_hand / "trainA" / "inside.png").write_bytes(content)
+    paths = folder.files(by_hand, "trainA")
+    pipeline.refuse_unfit(paths)
+    with pytest.raises(ValueError, match=r"1 of 4 files(.|\n)*inside.png: is damaged"):
+        pipeline.refuse_unfit(paths, thorough=True)
+
+
+def test_whole_files_are_not_decoded(by_hand, monkeypatch):
+    """The look at every file before a training must stay cheap: thousands in a second or two."""
+    monkeypatch.setattr(pipeline, "decode", None)
+    monkeypatch.setattr(pipeline.reading, "read_image", None)
+    (by_hand / "trainA" / "trailer.jpg").unlink()
+    pipeline.refuse_unfit(folder.files(by_hand, "trainA"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a name be any bytes")
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"\xff.jpg", "雨.jpg".encode()])
+def test_a_name_need_not_be_utf8(by_hand, name):
+    for path in (by_hand / "trainA").iterdir():
+        path.unlink()
+    COFFEE.save(by_hand / "trainA" / os.fsdecode(name))
+    assert len(taken(pipeline.unpaired(by_hand, 16), 2)) == 2
+    assert pipeline.pictures(by_hand, "trainA", 16).shape == (1, 16, 16, 3)
+
+
+def test_one_picture_a_side(by_hand):
+    for path in by_hand.glob("*/*.png"):
+        path.unlink()
+    for path in by_hand.glob("*/trailer.jpg"):
+        path.unlink()
+    assert len(taken(pipeline.unpaired(by_hand, 16), 3)) == 3
 
 
 def test_two_folders_of_any_photographs(tmp_path):

@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +29,13 @@ def test_a_profile_cannot_be_changed():
 def test_importing_the_package_is_light():
     code = "import labutils, sys; sys.exit('tensorflow' in sys.modules or 'ipywidgets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("part", ["data", "runs"])
+@pytest.mark.parametrize("place", ["~", "~/lab", "/elsewhere", "../here"])
+def test_lab_home(monkeypatch, tmp_path, place, part):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("LAB_HOME", place)
+    assert profile.home(part, "x") == Path(place.replace("~", str(tmp_path))) / part / "x"
+    assert profile.home("docs") == Path(profile.__file__).parents[1] / "docs"

@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 import nbformat
 from nbclient import NotebookClient
 
-from labutils import profile
+from labutils import console, profile
 from labutils.profile import home
 
 BOOK = home("build", "book")
@@ -167,4 +167,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 from packaging.requirements import Requirement
 
-from labutils import files, profile
+from labutils import console, files, profile
 from labutils.datasets import public
 
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples
@@ -148,4 +148,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    console.escape()
     sys.exit(main())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from labutils import console
 from labutils.profile import home
 
 EVERYWHERE = "all-interfaces"
@@ -130,4 +131,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    console.escape()
     main()

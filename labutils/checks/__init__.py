@@ -6,8 +6,10 @@ A check never raises in a student's notebook. CI sets ``LAB_STRICT``: with "1" a
 ``AssertionError``, with "unsolved" a right one does, because a stand-in should not pass.
 """
 
+import difflib
 import importlib
 import os
+import pkgutil
 import textwrap
 
 import numpy as np
@@ -34,10 +36,16 @@ def exercise(name):
 
 
 def check(name, value):
-    """Check the answer ``value`` of exercise ``name`` ("1-scale": the lesson, what it is about); print the result."""
-    importlib.import_module(f"{__name__}.lesson{name[0]}")
+    """Check the answer ``value`` of exercise ``name`` ("1-scale": the lesson, what it is about); print the result.
+
+    Raises ``ValueError`` with the list of all exercises for any other name.
+    """
+    lessons = [module.name for module in pkgutil.iter_modules(__path__)]
+    for lesson in lessons if name not in EXERCISES else []:  # all of them, so that the list below is whole
+        importlib.import_module(f"{__name__}.{lesson}")
     if name not in EXERCISES:
-        raise ValueError(f"No exercise is called {name!r}. There are: {', '.join(sorted(EXERCISES))}.")
+        near = "".join(f" Did you mean {x!r}?" for x in difflib.get_close_matches(str(name), EXERCISES, n=1))
+        raise ValueError(f"No exercise is called {name!r}.{near} There are: {', '.join(sorted(EXERCISES))}.")
     DONE.discard(name)
     try:
         EXERCISES[name](value)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import os
 from pathlib import Path
 
 # Rendered offline, with truth: each is a module here with render_pair, write and VARIETIES.
@@ -19,4 +20,5 @@ def rendered(name):
 
 def truth_of(root):
     """The file in which the rendered dataset in ``root`` keeps its truth; None for any other, such as photographs."""
-    return next((path for name in RENDERED if (path := Path(root) / f"{name}.json").exists()), None)
+    paths = [Path(os.path.expanduser(root)) / f"{name}.json" for name in RENDERED]
+    return next((path for path in paths if path.exists()), None)

@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from labutils import datasets
+from labutils import console, datasets
 from labutils.datasets import folder, public
+from labutils.datasets.opening import place
 from labutils.profile import home
 
 
@@ -18,7 +18,7 @@ def parser():
 
     published = commands.add_parser("download", help="a published dataset: " + ", ".join(public.DATASETS))
     published.add_argument("name", metavar="NAME", help="one of " + ", ".join(public.DATASETS))
-    published.add_argument("--root", type=Path, default=home("data"), help="where to put it (%(default)s)")
+    published.add_argument("--root", type=place, default=home("data"), help="where to put it (%(default)s)")
     published.add_argument(
         "--mirror", action="append", default=[], help="an address or folder that holds NAME.zip; tried first"
     )
@@ -29,12 +29,12 @@ def parser():
         rendered.add_argument("--test", type=int, default=200, help="test pairs (%(default)s)")
         rendered.add_argument("--size", type=int, default=64, help="pixels a side (%(default)s)")
         rendered.add_argument("--seed", type=int, default=0, help="another seed, other scenes (%(default)s)")
-        rendered.add_argument("--root", type=Path, help=f"its folder (data/{name}-SIZE-TRAIN-VERSION)")
+        rendered.add_argument("--root", type=place, help=f"its folder (data/{name}-SIZE-TRAIN-VERSION)")
 
     own = commands.add_parser("prepare", help="two folders with pictures of any kind")
-    own.add_argument("a", metavar="A_FOLDER", type=Path, help="pictures of domain A")
-    own.add_argument("b", metavar="B_FOLDER", type=Path, help="pictures of domain B")
-    own.add_argument("--root", type=Path, required=True, help="the dataset's folder")
+    own.add_argument("a", metavar="A_FOLDER", type=place, help="pictures of domain A; alone: holds trainA and trainB")
+    own.add_argument("b", metavar="B_FOLDER", type=place, nargs="?", help="pictures of domain B")
+    own.add_argument("--root", type=place, required=True, help="the dataset's folder")
     own.add_argument("--size", type=int, default=256, help="pixels a side (%(default)s)")
     return main
 
@@ -44,7 +44,8 @@ def run(arguments):
     if arguments.command == "download":
         return public.download(arguments.name, arguments.root, arguments.mirror)
     if arguments.command == "prepare":
-        return folder.prepare((arguments.a, arguments.b), arguments.root, arguments.size)
+        source = (arguments.a, arguments.b) if arguments.b else arguments.a
+        return folder.prepare(source, arguments.root, arguments.size)
     root = arguments.root or public.rendered_place(arguments.command, arguments.size, arguments.train)
     numbers = {key: getattr(arguments, key) for key in ("train", "test", "size", "seed")}
     return datasets.rendered(arguments.command).write(root, **numbers)
@@ -64,4 +65,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    console.escape()
     sys.exit(main())

@@ -3,6 +3,10 @@
 import difflib
 import json
 import os
+import re
+import shlex
+import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,76 +14,98 @@ import numpy as np
 from PIL import Image
 
 import labutils.files
-from labutils.datasets.reading import ImageError, read_image
+from labutils.datasets.opening import ImageError, place, shown
+from labutils.datasets.reading import read_image, refuse_side
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 SUFFIXES = (".jpg", ".jpeg", ".png")  # what TensorFlow reads without surprises
+# What systems leave in folders, beside all that begins with a dot: thumbnails, settings, what was deleted.
+SYSTEM = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "lost+found"),
+    *("$recycle.bin", "recycler", "recycled", "system volume information"),
+    *("@eadir", "@recycle", "#recycle", "@recently-snapshot", "#snapshot"),
+}
+
+
+def look(folder):
+    """What a person put into ``folder``: its files and folders by name, without hidden ones and the system's own.
+
+    Every place that lists pictures asks this function. Raises ``OSError`` if the folder cannot be looked into.
+    """
+    inside = sorted(Path(folder).iterdir())
+    return [path for path in inside if not path.name.startswith((".", "~$")) and path.name.lower() not in SYSTEM]
+
+
+def walk(folder, skipped):
+    """Yield every file in ``folder`` and in the folders below it, as ``look`` sees them, by name.
+
+    Adds to ``skipped`` an ``ImageError`` for each folder that cannot be looked into or is a link (which may lead to
+    anywhere, or round in a circle).
+    """
+    waiting = [Path(folder)]
+    while waiting:
+        path = waiting.pop()
+        if not os.path.isdir(path):
+            yield path
+        elif path.is_symlink() and path != Path(folder):
+            skipped.append(ImageError(path, "is a link to a folder: copy the folder here, or name it as a source"))
+        else:
+            try:
+                waiting += reversed(look(path))
+            except OSError as error:
+                skipped.append(ImageError(path, f"cannot be looked into ({error.strerror.lower()})"))
 
 
 def files(root, folder):
     """The JPEG and PNG files of ``root/folder``, in the order of their names.
 
-    Raises ``ValueError`` if the folder is missing (naming the nearest one) or holds no such file.
+    Warns if it holds anything else. Raises ``ValueError`` if the folder is missing (naming the nearest one) or holds no
+    such file.
     """
-    place = Path(root) / folder
-    if not place.is_dir():
-        raise ValueError(_missing(place))
-    inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
-    found = [path for path in inside if path.suffix.lower() in SUFFIXES]
+    root = place(root)
+    inside = root / folder
+    if not os.path.isdir(inside):
+        expected = f"There is no dataset {shown(root)}: expected a folder with {', '.join(FOLDERS)}. "
+        split = f" To hold out every tenth picture as a test: {remedy(root)}" if folder in FOLDERS[2:] else ""
+        raise ValueError(_missing(inside) + split if root.is_dir() else expected + _missing(root))
+    paths = look(inside)
+    found = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if len(found) == len(paths) > 0:
+        return found
+    others = [shown(path.name) + "/" * os.path.isdir(path) for path in paths if path not in found]
+    listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+    advice = f"To make a dataset of pictures of any kind, in folders or not: {remedy(root)}"
     if not found:
-        there = f"{len(inside)} other files, for example {inside[0].name!r}" if inside else "nothing"
-        raise ValueError(
-            f"{place} should hold JPEG or PNG pictures and holds {there}. Any two folders of pictures "
-            f"become a dataset with: python -m labutils.datasets prepare A_FOLDER B_FOLDER --root {root}"
-        )
+        raise ValueError(f"{shown(inside)} should hold JPEG or PNG pictures and holds {listed or 'nothing'}. {advice}")
+    message = f"{shown(inside)}: left out is what is no JPEG or PNG file by its name: {listed}. {advice}"
+    warnings.warn(message, stacklevel=2)
     return found
 
 
-def _missing(place):
-    """What to say when the folder ``place`` of a dataset is not there."""
-    parent = place.parent
-    if not parent.is_dir():
-        there = sorted(path.name for path in parent.parent.iterdir()) if parent.parent.is_dir() else []
-        message, wanted = (
-            f"There is no dataset {str(parent)!r}: expected a folder with {', '.join(FOLDERS)}",
-            parent,
-        )
-    else:
-        there = sorted(path.name for path in parent.iterdir() if path.is_dir())
-        wanted, message = place, f"There is no folder {place.name!r} in {str(parent)!r}"
-    message += f". Beside it there is: {', '.join(there[:20]) or 'nothing'}."
-    near = difflib.get_close_matches(wanted.name.lower(), [name.lower() for name in there], n=1, cutoff=0.5)
+def remedy(root):
+    """The command that makes a clean dataset of the pictures in ``root``, beside it."""
+    root = root.absolute()
+    whole = all((root / f"train{domain}").is_dir() for domain in "AB")
+    source = shlex.quote(shown(root)) if whole else "A_FOLDER B_FOLDER"
+    return f"python -m labutils.datasets prepare {source} --root {shlex.quote(shown(root) + '-prepared')}"
+
+
+def _missing(folder):
+    """What to say when ``folder`` is not there: where it was looked for, what is there, the nearest name."""
+    if os.path.exists(folder):
+        return f"{shown(folder)} is a file, not a folder: if it is an archive, unpack it first."
+    while not os.path.isdir(folder.parent) and folder.parent.name:  # the first of its parents that is missing
+        folder = folder.parent
+    try:
+        there = [path.name for path in look(folder.parent) if path.is_dir()]
+    except OSError:
+        there = []
+    message = f"There is no folder {shown(folder.name)!r} in {shown(folder.parent)!r}. "
+    message += f"Beside it there is: {shown(', '.join(there[:20])) or 'nothing'}."
+    near = difflib.get_close_matches(folder.name.lower(), [name.lower() for name in there], n=1, cutoff=0.5)
     if near:
-        message += f" Did you mean {next(name for name in there if name.lower() == near[0])!r}?"
+        message += f" Did you mean {shown(next(name for name in there if name.lower() == near[0]))!r}?"
     return message
-
-
-def refuse_broken(paths, thorough=False):
-    """Raise ``ValueError`` naming the files among ``paths`` that are cut short, damaged or no pictures at all.
-
-    Looks at the first and last bytes, which takes no time; what looks odd is decoded to be sure. ``thorough``
-    decodes every file: use it to find the culprit when TensorFlow, which names no file, could not decode one.
-    """
-    broken = []
-    for path in paths:
-        if thorough or not _looks_whole(path):
-            try:
-                read_image(path)
-            except ImageError as error:
-                broken.append(error)
-    if broken:
-        listed = "\n".join(map(str, broken[:10]))
-        raise ValueError(f"Damaged pictures: {len(broken)} in {paths[0].parent}. Delete or replace them:\n{listed}")
-
-
-def _looks_whole(path):
-    """Whether the file begins and ends as a JPEG or a PNG does."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-        file.seek(max(0, path.stat().st_size - 8))
-        tail = file.read()
-    whole_jpeg = head[:3] == b"\xff\xd8\xff" and tail[-2:] == b"\xff\xd9"
-    return whole_jpeg or (head == b"\x89PNG\r\n\x1a\n" and tail[:4] == b"IEND")
 
 
 @dataclass(frozen=True)
@@ -92,7 +118,7 @@ class Report:
 
     def __str__(self):
         counts = ", ".join(f"{folder} {count}" for folder, count in self.counts.items())
-        lines = [f"{self.root}: {counts}; skipped {len(self.skipped)}"]
+        lines = [f"{shown(self.root)}: {counts}; skipped {len(self.skipped)}"]
         return "\n".join(lines + [f"  {error}" for error in self.skipped])
 
 
@@ -101,65 +127,96 @@ def prepare(source, root, size):
 
     ``source``: a folder that holds trainA and trainB (and perhaps testA and testB), or two folders, as a pair
     or as ``{"A": folder, "B": folder}``. Where there is no test folder, every tenth picture is held out.
-    Folders are searched with all they hold. The central square of every picture becomes an RGB JPEG of
-    (size, size); unreadable files are skipped and reported. All is written aside and then put in place.
+    Folders are searched with all they hold (``walk``). The central square of every picture becomes an RGB JPEG of
+    (size, size), as ``read_image`` reads it; unreadable files are skipped and reported. Names that some system could
+    not hold are changed. All is written aside and then put in place.
 
-    Raises ``ValueError`` if a source is missing, if nothing readable is left of a domain, or if ``root`` is
-    something else than a dataset made by this function, which it would replace.
+    Raises ``ValueError`` if a source is missing, if fewer than two readable pictures are left of a domain, for a
+    ``size`` that no picture has, or if ``root`` is something else than a dataset made by this function, which it
+    would replace.
     """
-    root = Path(root)
+    refuse_side(size)
+    root = place(root)
+    if root.is_file():
+        raise ValueError(f"{shown(root)} is a file: choose another root, or delete it.")
     if root.exists() and not (root / "prepared.json").exists() and any(root.iterdir()):
-        raise ValueError(f"{root} holds other files already: choose another root, or delete it.")
+        raise ValueError(f"{shown(root)} holds other files already: choose another root, or delete it.")
+    sources = _sources(source)
+    for folder, *_ in sources:
+        inner, outer = folder.resolve(), root.resolve()
+        if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+            raise ValueError(f"{shown(root)} and its source {shown(folder)} lie in each other: choose another root.")
     counts, skipped = dict.fromkeys(FOLDERS, 0), []
     with labutils.files.aside(root) as aside:
-        for place, kept, held_out in _sources(source):
-            _write(place, kept, held_out, aside, size, counts, skipped)
-        for folder, count in counts.items():
-            if not count:
-                reasons = "".join(f"\n  {error}" for error in skipped[:10])
-                raise ValueError(f"Nothing was made: no readable picture is left for {folder}.{reasons}")
-        (aside / "prepared.json").write_text(json.dumps({"size": size, "counts": counts}))
+        for folder, kept, held_out in sources:
+            _write(folder, kept, held_out, aside, size, counts, skipped)
+            reasons = "".join(f"\n  {error}" for error in skipped[:10])
+            if not counts[kept]:
+                message = f"Nothing was made: no readable picture is left for {kept} in {shown(folder)}."
+                raise ValueError(message + reasons)
+            if not counts[held_out]:
+                raise ValueError(
+                    f"Nothing was made: {shown(folder)} holds one readable picture. Add more: a domain needs two at "
+                    f"least, one to train on and one to test with, and hundreds to learn from.{reasons}"
+                )
+        (aside / "prepared.json").write_text(json.dumps({"size": int(size), "counts": counts}))
     return Report(root, counts, tuple(skipped))
 
 
 def _sources(source):
-    """Triples ``(place, kept, held_out)``: a folder, where its pictures go, where every tenth goes."""
+    """Triples ``(folder, kept, held_out)``: a folder, where its pictures go, where every tenth goes."""
+    tests = {}
     if isinstance(source, str | os.PathLike):
-        source = Path(source)
+        source = place(source)
+        if not os.path.isdir(source):
+            raise ValueError(_missing(source))
         places = {domain: source / f"train{domain}" for domain in "AB"}
         tests = {domain: source / f"test{domain}" for domain in "AB" if (source / f"test{domain}").is_dir()}
     else:
         places = source if isinstance(source, dict) else dict(zip("AB", source, strict=True))
-        tests = {}
+    triples = []
     for domain in "AB":
-        place = Path(places[domain])
-        if not place.is_dir():
-            raise ValueError(_missing(place))
+        folder = place(places[domain])
+        if not os.path.isdir(folder):
+            raise ValueError(_missing(folder))
+        triples.append((folder, f"train{domain}", f"train{domain}" if domain in tests else f"test{domain}"))
         if domain in tests:
-            yield place, f"train{domain}", f"train{domain}"
-            yield tests[domain], f"test{domain}", f"test{domain}"
-        else:
-            yield place, f"train{domain}", f"test{domain}"
+            triples.append((tests[domain], f"test{domain}", f"test{domain}"))
+    return triples
 
 
-def _write(place, kept, held_out, aside, size, counts, skipped):
-    """Write the readable pictures of ``place`` below ``aside``; adds to ``counts`` and ``skipped``."""
-    read = 0
-    for path in sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")):
+def _write(folder, kept, held_out, aside, size, counts, skipped):
+    """Write the readable pictures of ``folder`` below ``aside``; adds to ``counts`` and ``skipped``."""
+    read, taken = 0, set()
+    for path in walk(folder, skipped):
         try:
             pixels = read_image(path, size)
         except ImageError as error:
             skipped.append(error)
             continue
-        folder = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: two pictures give one to test
-        (aside / folder).mkdir(parents=True, exist_ok=True)
-        name = "_".join(path.relative_to(place).with_suffix("").parts)
-        target = aside / folder / f"{name}.jpg"
-        if target.exists():  # IMG_1.jpg and IMG_1.png
-            target = target.with_stem(f"{name}_{path.suffix[1:]}_{read}")
-        Image.fromarray(pixels).save(target, quality=95, subsampling=0)
-        counts[folder] += 1
+        target = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: two pictures give one to test
+        (aside / target).mkdir(parents=True, exist_ok=True)
+        name = output_name(path.relative_to(folder).with_suffix("").parts, taken)
+        Image.fromarray(pixels).save(aside / target / f"{name}.jpg", quality=95, subsampling=0)
+        counts[target] += 1
         read += 1
+
+
+def output_name(parts, taken):
+    """A file's name without ending, of the ``parts`` of a path, that is valid on every system; adds it to ``taken``.
+
+    Two names that differ only in case, or in how an accent is written, are one name on some systems.
+    """
+    name = unicodedata.normalize("NFC", "_".join(parts))
+    name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]', "_", name).encode()[:100].decode(errors="ignore")
+    name = name.strip(". ") or "picture"
+    if re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", name.lower()):  # devices on Windows
+        name = f"_{name}"
+    free, number = name, 2
+    while free.casefold() in taken:
+        free, number = f"{name}_{number}", number + 1
+    taken.add(free.casefold())
+    return free
 
 
 def to_npz(root, path, size=256, merge_test=False):
@@ -173,8 +230,8 @@ def to_npz(root, path, size=256, merge_test=False):
     for domain in "AB":
         paths = files(root, f"train{domain}") + (files(root, f"test{domain}") if merge_test else [])
         arrays.append(np.stack([read_image(path, size) for path in paths]))
-    path = Path(path)
-    with labutils.files.aside(path) as place, open(place, "wb") as file:
+    path = place(path)
+    with labutils.files.aside(path) as aside, open(aside, "wb") as file:
         np.savez_compressed(file, *arrays)
     return path
 
@@ -185,7 +242,7 @@ def from_npz(path):
     Raises ``ValueError`` if the file holds anything else; nothing in it is ever executed.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(place(path), allow_pickle=False) as archive:
             arrays = archive["arr_0"], archive["arr_1"]
     except FileNotFoundError:
         raise

@@ -1,11 +1,14 @@
 """Pictures from folders to training steps, in native ``tf.data``, in an order fixed by a seed."""
 
 import itertools
+import os
 
 import numpy as np
 import tensorflow as tf
 
 from labutils.datasets import folder as folders
+from labutils.datasets import opening, reading
+from labutils.datasets.opening import ImageError
 
 JITTER = 1.12  # pictures are enlarged by this before the crop (286 to 256 in the paper's code)
 
@@ -13,6 +16,58 @@ JITTER = 1.12  # pictures are enlarged by this before the crop (286 to 256 in th
 def decode(path):
     """The picture in a JPEG or PNG file: uint8 (height, width, 3). ``path`` is a string tensor."""
     return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+
+def refuse_unfit(paths, thorough=False):
+    """Raise ``ValueError`` naming the files among ``paths`` that cannot be trained on as they are, and the remedy.
+
+    Those are damaged files; pictures that ``decode`` cannot read, or not as a person sees them (turned by EXIF data,
+    transparent, another format under the name of a JPEG); pictures that would take too much memory.
+
+    Reads only the first and last bytes of a file, and decodes what looks odd there. ``thorough`` decodes every file:
+    use it to find the culprit when TensorFlow, which names no file, could not decode one.
+    """
+    unfit = []
+    for path in paths:
+        try:
+            _refuse_unfit(path, thorough)
+        except ImageError as error:
+            unfit.append(error)
+    if unfit:
+        listed = "\n".join(map(str, unfit[:10])) + ("\n..." if len(unfit) > 10 else "")
+        raise ValueError(
+            f"{len(unfit)} of {len(paths)} files in {opening.shown(paths[0].parent)} cannot be trained on. To make a "
+            f"dataset of what can be read: {folders.remedy(paths[0].parents[1])}\nOr replace or delete them:\n{listed}"
+        )
+
+
+def _refuse_unfit(path, thorough):
+    with opening.opened(path) as image:
+        (width, height), kind = image.size, image.format
+        plain = kind in ("JPEG", "MPO", "PNG") and image.mode in ("1", "L", "P", "RGB")
+        plain &= not image.has_transparency_data
+        if opening.orientation(image) in reading.UPRIGHT:
+            raise ImageError(path, "is turned by its EXIF data, which TensorFlow does not read")
+    opening.refuse_size(path, (width, height), 15 * width * height)  # as bytes and as floats
+    if max(width, height) > 20 * min(width, height):
+        raise ImageError(path, f"is {width}×{height} pixels: too long, as its shorter side becomes the picture's side")
+    if plain and not thorough and _has_its_end(path):
+        return
+    seen = reading.read_image(path)
+    try:
+        decoded = decode(os.fsencode(path)).numpy()
+    except tf.errors.OpError:
+        raise ImageError(path, f"is a picture that TensorFlow cannot decode ({kind})") from None
+    if not plain and (decoded.shape != seen.shape or np.abs(decoded.astype(int) - seen).max() > 32):
+        raise ImageError(path, f"looks otherwise to TensorFlow than to a person ({kind}: transparency, colours)")
+
+
+def _has_its_end(path):
+    """Whether the file ends as a JPEG or a PNG does."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 8))
+        tail = file.read()
+    return tail[-2:] == b"\xff\xd9" or tail[:4] == b"IEND"
 
 
 def fit(image, size):
@@ -60,13 +115,14 @@ def unpaired(root, size, batch_size=1, seed=0, augment=True, start_step=0):
     where a run of k steps ended. An epoch of a domain passes each of its pictures once; the smaller domain
     then starts its next one. Files are read as they are needed: memory does not grow with the dataset.
 
-    Raises ``ValueError`` for a missing or empty folder, and for files that are no whole pictures.
+    Raises ``ValueError`` for a missing or empty folder, and for files that ``refuse_unfit`` refuses. Embedded colour
+    profiles are not looked at: ``folder.prepare`` converts them.
     """
     names = []
     for domain in ("trainA", "trainB"):
         found = folders.files(root, domain)
-        folders.refuse_broken(found)
-        names.append(tf.constant([str(path) for path in found]))
+        refuse_unfit(found)
+        names.append(tf.constant([os.fsencode(path) for path in found]))  # a name need not be UTF-8
 
     def view(sample, domain):
         image = decode(tf.gather(names[domain], shuffled(sample, len(names[domain]), seed, domain)))
@@ -87,8 +143,8 @@ def pictures(root, folder, size, limit=None):
     """The pictures of ``root/folder`` in the order of their names, at most ``limit``, for tests.
 
     Returns float32 (n, size, size, 3) in [-1, 1]; of a picture that is not square, the central square.
-    Raises ``ValueError`` for a missing or empty folder.
+    Raises ``ValueError`` for a missing or empty folder, and for files that ``refuse_unfit`` refuses.
     """
     found = list(itertools.islice(folders.files(root, folder), limit))
-    folders.refuse_broken(found)
-    return np.stack([crop(fit(decode(str(path)), size), size).numpy() for path in found])
+    refuse_unfit(found)
+    return np.stack([crop(fit(decode(os.fsencode(path)), size), size).numpy() for path in found])

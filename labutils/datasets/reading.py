@@ -1,103 +1,193 @@
 """Reading any picture a person has, as that person sees it."""
 
-import os
-import warnings
-from pathlib import Path
+import contextlib
+import functools
+import io
+import numbers
+import re
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-# Pillow knows more formats, among them some that start other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-MAX_PIXELS = 90_000_000
-ROOMY = 16_000_000  # more pixels than this, and over 100 of them per byte of file: a bomb, not a photograph
+from labutils.datasets.opening import ImageError, opened, orientation, place, refuse_size
 
+MAX_PIXELS = 90_000_000  # of a picture that is asked for
 
-class ImageError(ValueError):
-    """A file that is no whole, harmless picture: ``path`` and the ``reason`` in words."""
-
-    def __init__(self, path, reason):
-        super().__init__(path, reason)
-        self.path, self.reason = Path(path), reason
-
-    def __str__(self):
-        return f"{self.path}: {self.reason}"
+# How to turn pixels (height, width, 3) upright, by the value of the EXIF tag.
+UPRIGHT = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
 
 
 def read_image(path, size=None):
-    """The picture in any common file as a person sees it: uint8 (height, width, 3), RGB.
+    """Read the picture in any common file as a person sees it: uint8 (height, width, 3), RGB.
 
-    Turned as its EXIF data says; 16 bits scaled to 8; transparency over white; of an animation the first
-    frame. With ``size``, the central square, scaled to (size, size, 3).
+    Turned as its EXIF data says; colours converted to sRGB by the embedded profile or a PNG's gamma (a broken profile
+    is ignored); transparency over white; of an animation the first frame. Of 16 bits, 0 is black and 65535 white: a
+    dark photograph stays dark. With ``size``, the central square, scaled to (size, size, 3).
 
-    Raises ``ImageError`` for a file that is missing, cut short, damaged, no picture, one pixel wide or high,
-    or that would unfold to far more pixels than it can hold; the last two before any memory is taken.
+    Raises ``ImageError`` for
+    - a path that cannot be read or is no regular file, a file that is cut short, damaged or no picture;
+    - a picture one pixel wide or high, or one that would take more than ``MEMORY`` bytes, before they are taken (with
+      ``size`` a large JPEG is decoded smaller);
+    - values of which none is white: floating-point numbers, integers of 32 bits or with a sign, and 16 bits of which
+      at most 12 are used.
+    Raises ``ValueError`` if ``size`` is no whole number from 1 on.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata, and on sizes that are tested below
-            with Image.open(path, formats=FORMATS) as image:
-                _refuse_size(path, image)
-                if size:
-                    image.draft("RGB", (2 * size, 2 * size))  # large JPEGs are decoded smaller
-                image = _as_rgb(path, _upright(image))
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise whatever comes to them
-        raise ImageError(path, _reason(path, error)) from error
+    if size is not None:
+        refuse_side(size)
+    path = place(path)
+    with opened(path) as image:
+        pixels, turned = _decoded(path, image, size), orientation(image)
+    del image  # the memory, before the copy below
+    pixels = np.ascontiguousarray(UPRIGHT.get(turned, np.asarray)(pixels))
     if size:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return np.array(image)
+        pixels = np.array(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))
+    return pixels
 
 
-def _refuse_size(path, image):
-    width, height = image.size
-    pixels, per_byte = width * height, width * height / max(1, os.path.getsize(path))
-    if min(width, height) < 2:
-        raise ImageError(path, f"is {width}×{height} pixels: too thin for a picture")
-    if pixels > MAX_PIXELS or (pixels > ROOMY and per_byte > 100):
-        raise ImageError(path, f"would unfold to {width}×{height} pixels: refused as a decompression bomb")
+def refuse_side(size):
+    """Raise ``ValueError`` unless ``size`` is a number of pixels that a square picture can have a side."""
+    if not isinstance(size, numbers.Integral) or size < 1 or size**2 > MAX_PIXELS:
+        raise ValueError(f"size={size!r}: give the side in pixels, a whole number from 1 to {int(MAX_PIXELS**0.5)}.")
 
 
-def _upright(image):
+def _decoded(path, image, size):
+    """The pixels of ``image`` as they are stored, RGB over white; fewer if ``size`` allows."""
+    stored = image.size
+    if size:
+        image.draft("RGB", (2 * size, 2 * size))  # large JPEGs are decoded smaller
+    pixel = 3 if size is None else 0  # of the result
+    pixel += {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}.get(image.mode, 4)
+    if image.format == "WEBP":
+        pixel += 12  # libwebp's own copies
+    memory = image.width * image.height * pixel
+    if "progressive" in image.info:  # a JPEG whose coefficients are all held, even if it is decoded smaller
+        across, down = (max(component[i] for component in image.layer) for i in (1, 2))
+        memory += stored[0] * stored[1] * 2 * sum(c[1] * c[2] for c in image.layer) / (across * down)
+    refuse_size(path, stored, memory)
+    how = image.tile[0][3] if image.tile else ""  # Pillow's name for the form of the values in the file
+    sixteen = "16" in str(how if isinstance(how, str) else how[0])
+    if sixteen and isinstance(colour := image.info.get("transparency"), tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)  # as Pillow reads the pixels
     image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # unreadable EXIF data: the pixels are fine
-        return image
+    if _ends_early(path, image):
+        raise ImageError(path, "is cut short: its lower part is missing")
+    return _rgb(path, image, size, sixteen)
 
 
-def _as_rgb(path, image):
-    """``image`` in 8-bit RGB over white."""
+def _ends_early(path, image):
+    """Whether a JPEG's end marker comes before its last row: libjpeg fills up with mid-grey, and nothing is raised."""
+    corner = image.crop((image.width - 2, image.height - 1, *image.size))
+    if image.format not in ("JPEG", "MPO") or not np.isin(np.asarray(corner), (127, 128)).all():
+        return False
+    data = path.read_bytes()
+    start, scans = 2, 0
+    while data[start + 1] != 0xD9:  # from marker to marker
+        if data[start + 1] == 0xFF:  # filling
+            start += 1
+            continue
+        scan = data[start + 1] == 0xDA
+        start += 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        if scan:  # its pixel data, in which FF 00 and FF D0 to FF D7 are no markers
+            start, scans = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]").search(data, start).start(), scans + 1
+    if "progressive" in image.info:
+        return scans == 1  # of ten or so
+    try:  # without the marker Pillow does raise; the zeros complete the last few bits
+        with Image.open(io.BytesIO(data[:start] + bytes(64)), formats=["JPEG"]) as strict:
+            strict.draft("RGB", (1, 1))
+            strict.load()
+    except OSError:
+        return True
+    return False
+
+
+def _rgb(path, image, size, sixteen):
+    """The pixels of the loaded ``image``, uint8 (height, width, 3) in sRGB over white; half or less if ``size`` allows.
+
+    Works in strips, so that there is never a second copy of a large picture.
+    """
+    factor = max(1, min(image.size) // (2 * size)) if size else 1
+    width, height = image.size
+    rows = factor * max(1, 64 // factor)
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    to_eight_bits, to_srgb = _to_eight_bits(path, image, boxes, sixteen), _to_srgb(image)
+    pixels = np.empty((-(-height // factor), -(-width // factor), 3), np.uint8)
+    for box in boxes:
+        strip = to_eight_bits(image.crop(box))
+        alpha = strip.convert("RGBA").getchannel("A") if strip.has_transparency_data else None
+        white = Image.new("RGB", strip.size, "white")
+        white.paste(to_srgb(strip), mask=alpha)
+        pixels[box[1] // factor :][: rows // factor] = white.reduce(factor)
+    return pixels
+
+
+def _to_eight_bits(path, image, boxes, sixteen):
+    """A function that scales a strip of ``image`` to 8 bits; Pillow's own conversion of 16 bits clips."""
     if image.mode == "F":
         raise ImageError(path, "holds floating-point values: save it with 8 or 16 bits")
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion clips instead of scaling
-        values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8))
-        hidden = image.info.get("transparency")
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    bits, negative = tags.get(258, (16,))[0], tags.get(262) == 0  # BitsPerSample; "min is white"
+    most = 65535
+    if image.mode.startswith("I"):
+        most = max(int(np.asarray(image.crop(box)).max()) for box in boxes)
+    elif sixteen and image.mode in ("RGB", "RGBA"):  # Pillow keeps the upper 8 bits
+        most = 256 * max(high for _, high in image.getextrema()[:3])
+    if image.mode == "I" and image.format not in ("PPM", "PNG"):
+        raise ImageError(
+            path,
+            f"holds whole numbers up to {most} and does not say which is white, as measured data: "
+            "choose what is black and what is white, and save it with 8 bits",
+        )
+    if sixteen and bits == 16 and 0 < most < 4096:
+        raise ImageError(
+            path,
+            f"uses only the values up to {most} of 65535, as 12-bit data do, and would be black: "
+            "stretch its values, and save it with 8 bits",
+        )
+    if not image.mode.startswith("I"):
+        return lambda strip: strip.convert("LA") if strip.mode == "La" else strip
+    hidden, white = image.info.get("transparency"), 2**bits - 1
+
+    def scaled(strip):
+        values = np.asarray(strip).astype(np.int64)
+        grey = np.clip(white - values if negative else values, 0, white) * 255 / white + 0.5
+        grey = Image.fromarray(grey.astype(np.uint8))
         if isinstance(hidden, int):
             grey.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
-        image = grey
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        return grey
+
+    return scaled
 
 
-def _reason(path, error):
-    """Why ``path`` could not be read, in words for the person who put it there."""
-    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
-        return error.strerror.lower()
-    with open(path, "rb") as file:
-        head = file.read(512)
-    if not head:
-        return "is empty"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-        return "is a HEIC or AVIF picture: export it as JPEG first"
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "is a web page, not a picture: the download went wrong"
-    if isinstance(error, Image.DecompressionBombError):
-        return "would unfold to too many pixels: refused as a decompression bomb"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "is no picture in a known format"
-    return f"is damaged or cut short ({error})"
+@functools.cache
+def _srgb():
+    return ImageCms.createProfile("sRGB")
+
+
+def _to_srgb(image):
+    """A function that converts a strip of ``image`` to RGB, by the embedded profile or the gamma of a PNG."""
+    own = image.mode if image.mode in ("CMYK", "LAB") else "RGB"
+    with contextlib.suppress(Exception):  # a broken profile, or one for other channels: the pixels are fine
+        if own == "LAB":
+            profile, space = ImageCms.createProfile("LAB"), "LAB"
+        else:
+            profile = ImageCms.getOpenProfile(io.BytesIO(image.info["icc_profile"]))
+            space = profile.profile.xcolor_space.strip()
+        grey = space == "GRAY" and image.mode in ("1", "L", "LA", "I", "I;16", "I;16B")
+        if space == own or grey:
+            mode = "L" if grey else own
+            intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+            transform = ImageCms.buildTransform(profile, _srgb(), mode, "RGB", intent, flags)
+            return lambda strip: ImageCms.applyTransform(strip.convert(mode), transform)
+    gamma = image.info.get("gamma", 0)
+    if "srgb" not in image.info and 0.01 < gamma < 100 and abs(2.2 * gamma - 1) > 0.05:
+        table = [round(255 * (value / 255) ** (1 / (2.2 * gamma))) for value in range(256)]
+        return lambda strip: strip.convert("RGB").point(3 * table)
+    return lambda strip: strip.convert("RGB")

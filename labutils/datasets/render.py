@@ -20,6 +20,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from labutils.files import writing
+
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 SCENES_PER_SET = 400_000  # trainA, trainB and test each have this many scenes of their own, for every seed
@@ -191,8 +193,7 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
         picture = Image.fromarray((picture * 255 + 0.5).astype(np.uint8))
         picture.save(aside / file, quality=95, subsampling=0)
 
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as folder:
+    with writing(root), tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as folder:
         aside = Path(folder) / root.name
         for part in FOLDERS:
             (aside / part).mkdir(parents=True)

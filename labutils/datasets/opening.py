@@ -1,0 +1,113 @@
+"""Opening the file of a picture: what is refused, and why, in words for the person who put it there."""
+
+import contextlib
+import os
+import stat
+import warnings
+from pathlib import Path
+
+from PIL import Image, JpegImagePlugin
+
+# Pillow knows more formats, among them some that start other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+MEMORY = 480e6  # bytes that reading one picture may take: 68 megapixels of RGB
+
+
+class ImageError(ValueError):
+    """A file that is no whole, harmless picture: ``path`` and the ``reason`` in words."""
+
+    def __init__(self, path, reason):
+        super().__init__(path, reason)
+        self.path, self.reason = Path(path), reason
+
+    def __str__(self):
+        return f"{shown(self.path)}: {self.reason}"
+
+
+def shown(path):
+    """``path`` as text that can be printed: bytes of a name that are not UTF-8 as ``\\udc..``."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def place(path):
+    """``path`` as a ``Path``; a leading ``~`` is the home folder."""
+    return Path(os.path.expanduser(path))
+
+
+@contextlib.contextmanager
+def opened(path):
+    """The Pillow image of a file of which only the header has been read; what the block raises becomes ``ImageError``.
+
+    Folders are refused, and so are pipes and devices, which would be waited for without end.
+    """
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            raise ImageError(path, "is a directory" if kind == stat.S_IFDIR else "is a pipe or a device, not a file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, and on sizes, which ``refuse_size`` judges
+            with _header(path) as image:
+                yield image
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise whatever comes to them
+        raise ImageError(path, _reason(path, error)) from error
+
+
+def _header(path):
+    try:
+        return Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:  # Pillow's own limit; but a JPEG may be read smaller
+        try:
+            return JpegImagePlugin.JpegImageFile(path)
+        except SyntaxError:
+            raise error from None
+
+
+def refuse_size(path, size, memory):
+    """Raise ``ImageError`` if ``size`` (width, height) is too thin for a picture, or ``memory`` too many bytes."""
+    if min(size) < 2:
+        raise ImageError(path, f"is {size[0]}×{size[1]} pixels: too thin for a picture")
+    if memory > MEMORY:
+        raise ImageError(path, f"would unfold to {size[0]}×{size[1]} pixels: too large, export it smaller")
+
+
+def orientation(image):
+    """The EXIF orientation of ``image``, 1 to 8; None if it has none."""
+    if image.tile and image.format == "PNG" and "exif" not in image.info:
+        return None  # Pillow would decode the picture to look behind its pixels
+    with contextlib.suppress(Exception):  # unreadable EXIF data: the pixels are fine
+        return image.getexif().get(0x0112)
+
+
+def _reason(path, error):
+    """Why ``path`` could not be read, in words for the person who put it there."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return "is a link to a file that is not there"
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror.lower()
+    if "\0" in str(path):
+        return "is no file name: it holds a NUL character"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is: export it smaller"
+    if isinstance(error, Image.DecompressionBombError):
+        return "would unfold to too many pixels: export it smaller"
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if not head:
+        return "is empty"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12].lower()
+        if brand[:2] in (b"he", b"mi", b"ms", b"av", b"ma"):
+            return "is a HEIC or AVIF picture: export it as JPEG first"
+        return "is a camera's raw picture: export it as JPEG first" if brand == b"crx " else "is a video, not a picture"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<"):
+        if b"<html" in text or b"<!doctype html" in text:
+            return "is a web page, not a picture: the download went wrong"
+        if b"<svg" in text:
+            return "is an SVG drawing: export it as PNG first"
+        return "is an XML file, not a picture"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "is no picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM)"
+    return f"is damaged or cut short ({error})"
