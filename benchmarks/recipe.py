@@ -128,11 +128,12 @@ def seeds():
 def scores(results, place):
     """The cells of a row: gains and backgrounds of ``results`` in the mean."""
 
-    def mean(direction, key):
-        return np.mean([result[f"{place} {direction}"][key] for result in results])
+    def mean(direction, key, form):
+        known = [result[f"{place} {direction}"].get(key) for result in results]
+        return "none" if None in known else format(np.mean(known), form)
 
-    gains = [f"{mean(direction, 'gain'):+.2f}" for direction in ("ab", "ba")]
-    return gains + [f"{mean(direction, 'background_psnr'):.0f}" for direction in ("ab", "ba")]
+    gains = [mean(direction, "gain", "+.2f") for direction in ("ab", "ba")]
+    return gains + [mean(direction, "background_psnr", ".0f") for direction in ("ab", "ba")]
 
 
 def main():

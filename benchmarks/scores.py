@@ -69,7 +69,7 @@ def row(name, cells):
 
 
 def show(name, scores):
-    row(name, [format(scores[key], form) for key, (_, form) in COLUMNS.items()])
+    row(name, [format(scores[key], form) if key in scores else "none" for key, (_, form) in COLUMNS.items()])
 
 
 def main():

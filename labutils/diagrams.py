@@ -44,7 +44,7 @@ def network(model, title=None):
     if None in model.input_shape[1:]:
         raise ValueError("Build the network with image_size: a diagram shows sizes.")
     boxes, skips = stages(model)
-    title = title or model.name
+    title = title or getattr(model, "spec", {}).get("kind", model.name)
     alt = f"{title}: " + ", then ".join(f"{h} by {w} by {c}" for h, w, c, _ in boxes) + _skips_in_words(skips)
     plot = Plot(figsize=(10, 3.4), alt=alt)
     axis = plot.subplots()
@@ -126,7 +126,7 @@ def normalization_axes(pictures=3, channels=4):
 
 
 def patch(picture, seen, title="", grid=None):
-    """A picture (height, width, 3) with the square that one score of a discriminator sees.
+    """A picture (height, width, 3), uint8 or in [0, 1], with the square that one score of a discriminator sees.
 
     ``seen``: ``(top, left, bottom, right)`` as ``models.seen_by`` gives it; what lies outside the picture is
     padding, drawn dashed. ``grid``: (rows, columns) of scores, drawn as dots. Returns a ``Plot``.

@@ -12,10 +12,12 @@ import os
 import re
 import warnings
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
+
+from labutils.weights import WeightsError as WeightsError
+from labutils.weights import opened
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
 FILTERS = (64, 128, 256, 512, 512)
@@ -60,7 +62,8 @@ def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
     also tell which backbone it is. ``pooling`` is ``"max"`` (as trained) or ``"avg"`` (smoother gradients:
     Gatys et al., 2016). The model's ``.source`` says in words which weights it took; ``.backbone`` and
     ``.pooling`` what it is.
-    Raises ``ValueError`` for unknown names or unfit files, ``OSError`` for missing or damaged files.
+    Raises ``ValueError`` for unknown names, ``FileNotFoundError`` for missing files, and ``WeightsError`` (both a
+    ``ValueError`` and an ``OSError``) for damaged or unfit ones.
     """
     names = layer_names(backbone)
     if pooling not in ("max", "avg"):
@@ -73,7 +76,7 @@ def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
         arrays = read_weights(path)
         found = backbone_of(arrays)
         if found == "vgg19" and backbone == "vgg16":
-            raise ValueError(f"{path} holds VGG19, not VGG16: pass backbone='vgg19'.")
+            raise WeightsError(f"{path} holds VGG19, not VGG16: pass backbone='vgg19'.")
         backbone, names = found, layer_names(found)
         source = source or f"{found.upper()} from {Path(path).name}"
     names = names[: len(arrays)]
@@ -219,37 +222,41 @@ def _check_card(path):
         raise FileNotFoundError(f"{path} or its card {card.name} is missing: get it again with the course.")
     expected = json.loads(card.read_text(encoding="utf-8"))["sha256"]
     if _digest(path, "sha256") != expected:
-        raise OSError(f"{path} is damaged (its SHA-256 is not the card's): get it again with the course.")
+        raise WeightsError(f"{path} is damaged (its SHA-256 is not the card's): get it again with the course.")
 
 
 def read_weights(path):
     """Kernels and biases, float32, as ``{"block1_conv1": (kernel, bias), ...}`` in the network's order.
 
     Reads Keras' ``.h5`` and ``.weights.h5``, and ``.npz`` with ``NAME/kernel``, ``NAME/bias`` and, where the
-    kernel is int8, ``NAME/scale``, one factor a filter. Only numbers are read, never code.
-    Raises ``OSError`` for a damaged file, ``ValueError`` if it does not hold VGG from ``block1_conv1`` on.
+    kernel is int8, ``NAME/scale``, one factor a filter. Only numbers are read, never code, and only in VGG's shapes.
+    Raises ``WeightsError`` (a ``ValueError`` and ``OSError``) for a damaged file, or if it does not hold VGG from
+    ``block1_conv1`` on, and ``FileNotFoundError``.
     """
-    path = Path(path)
-    try:
-        arrays = (_read_npz if path.suffix == ".npz" else _read_h5)(path)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise OSError(f"{path} cannot be read as VGG weights: {error}") from error
-    backbone = backbone_of(arrays)
-    wanted, held = _shapes(backbone), {}
-    for name, (inputs, filters) in wanted.items():
-        if name not in arrays:
-            break  # the file stops here
-        kernel, bias = arrays[name]
-        if kernel.shape != (3, 3, inputs, filters) or bias.shape != (filters,):
-            raise ValueError(
-                f"{path}: {name} has kernel {kernel.shape} and bias {bias.shape}, "
-                f"{backbone.upper()} needs {(3, 3, inputs, filters)} and {(filters,)}."
-            )
-        if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            raise ValueError(f"{path}: {name} has values that are not finite.")
-        held[name] = kernel, bias
+    path, held = Path(path), {}
+    with opened(path) as arrays, np.errstate(over="ignore", invalid="ignore"):
+        layers = (_npz_layers if path.suffix == ".npz" else _h5_layers)(arrays)
+        backbone = backbone_of(layers)
+        for name, (inputs, filters) in _shapes(backbone).items():
+            if name not in layers:
+                break  # the file stops here
+            parts = {part: arrays[key] for part, key in layers[name].items()}
+            kernel, bias = parts["kernel"], parts["bias"]
+            if kernel.shape != (3, 3, inputs, filters) or bias.shape != (filters,):
+                raise WeightsError(
+                    f"{path}: {name} has kernel {kernel.shape} and bias {bias.shape}, "
+                    f"{backbone.upper()} needs {(3, 3, inputs, filters)} and {(filters,)}."
+                )
+            if any(part.dtype.kind not in "fiu" for part in parts.values()):
+                raise WeightsError(f"{path}: {name} does not hold numbers.")
+            kernel, bias = np.asarray(kernel, "float32"), np.asarray(bias, "float32")
+            if "scale" in parts:
+                kernel = kernel * np.asarray(parts["scale"], "float32").reshape(filters)
+            if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+                raise WeightsError(f"{path}: {name} has values that are not finite.")
+            held[name] = kernel, bias
     if not held:
-        raise ValueError(f"{path} holds no layer block1_conv1, so it is not VGG. It has: {list(arrays)[:5]}.")
+        raise WeightsError(f"{path} holds no layer block1_conv1, so it is not VGG. It has: {list(layers)[:5]}.")
     return held
 
 
@@ -258,35 +265,29 @@ def backbone_of(arrays):
     return "vgg19" if any(re.fullmatch(r"block\d_conv4", name) for name in arrays) else "vgg16"
 
 
-def _read_npz(path):
-    arrays = {}
-    with np.load(path, allow_pickle=False) as file:
-        for name in sorted({key.rpartition("/")[0] for key in file.files}):
-            kernel = file[f"{name}/kernel"].astype("float32")
-            if f"{name}/scale" in file.files:
-                kernel = kernel * file[f"{name}/scale"].astype("float32")
-            arrays[name] = kernel, file[f"{name}/bias"].astype("float32")
-    return arrays
+# Where the parts of each layer are among the arrays of a file: ``{"block1_conv1": {"kernel": name, ...}, ...}``
 
 
-def _read_h5(path):
-    import h5py
+def _npz_layers(arrays):
+    layers = {}
+    for key in arrays:
+        name, _, part = key.rpartition("/")
+        layers.setdefault(name, {})[part] = key
+    return layers
 
-    groups = {}
 
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and item.ndim in (1, 4) and "optimizer" not in name:
-            layer = re.search(r"block\d_conv\d", name) or re.search(r"conv2d(_\d+)?(?=/)", name)
-            if layer:  # newer files number the layers: conv2d, conv2d_1, ...
-                groups.setdefault(layer[0], {})[item.ndim] = np.asarray(item, "float32")
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    if groups and all(name.startswith("conv2d") for name in groups):
-        ordered = sorted(groups, key=lambda name: int(name.partition("_")[2] or 0))
-        backbone = "vgg19" if len(groups) == 16 else "vgg16"
-        groups = dict(zip(layer_names(backbone), map(groups.get, ordered), strict=False))
-    return {name: (group[4], group[1]) for name, group in sorted(groups.items()) if len(group) == 2}
+def _h5_layers(arrays):
+    layers = {}
+    for key, array in arrays.items():
+        name = re.search(r"block\d_conv\d", key) or re.search(r"conv2d(_\d+)?(?=/)", key)
+        if name and array.ndim in (1, 4) and "optimizer" not in key:  # newer files number the layers: conv2d, conv2d_1
+            layers.setdefault(name[0], {})["bias" if array.ndim == 1 else "kernel"] = key
+    layers = {name: parts for name, parts in layers.items() if len(parts) == 2}
+    if layers and all(name.startswith("conv2d") for name in layers):
+        ordered = sorted(layers, key=lambda name: int(name.partition("_")[2] or 0))
+        backbone = "vgg19" if len(layers) == 16 else "vgg16"
+        layers = dict(zip(layer_names(backbone), map(layers.get, ordered), strict=False))
+    return layers
 
 
 if __name__ == "__main__":

@@ -7,17 +7,19 @@ build the network that they fill. Neither runs code when it is read.
 import difflib
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from labutils import files
+from labutils import weights as stored
 from labutils.profile import home
+from labutils.weights import WeightsError as WeightsError
 
 ENDING = ".weights.h5"
-
-
-class WeightsError(ValueError):
-    """A weight file cannot be used; the text says which and why."""
+CARD = 2**20  # bytes of a card, at most
 
 
 def _paths(path):
@@ -46,45 +48,108 @@ def shipped():
 
 
 def find(name):
-    """The path of the generator ``name``: a path, or the name of a shipped one. ``WeightsError`` if there is none."""
-    for path in (Path(name), home("pretrained") / Path(name).name):
+    """The path of the generator ``name``: a path, or the bare name of a shipped one.
+
+    Raises ``WeightsError`` if there is none.
+    """
+    places = [Path(name)]
+    if Path(name).name == str(name):
+        places.append(home("pretrained") / name)
+    for path in places:
         if _paths(path)[0].is_file():
             return path
+    _refuse_other(name)
     near = difflib.get_close_matches(Path(name).name, shipped(), n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise WeightsError(f"There is no generator {str(name)!r}. Shipped with the course: {', '.join(shipped())}.{hint}")
 
 
+def _refuse_other(path):
+    """Raise ``WeightsError`` if ``path`` is a file of another kind, such as a whole Keras model."""
+    path = Path(path)
+    if path.is_file() and not path.name.endswith((ENDING, ".json")) and not _paths(path)[0].is_file():
+        kind = "a whole Keras model" if path.suffix in (".h5", ".hdf5", ".keras") else "not a generator's file"
+        raise WeightsError(
+            f"{path} is {kind}. Here a generator is NAME{ENDING}, numbers only, and its card NAME.json together, "
+            "because a whole model can run code when it is opened. Where the model was made, build the same network "
+            "with models.build, copy the numbers with set_weights(model.get_weights()), and call save_generator."
+        )
+
+
 def load_generator(path):
     """The generator kept at ``path`` (with or without the ending), ready to translate; its card is ``model.card``.
 
-    The card's ``spec`` builds the network, the file only fills in numbers, and its SHA-256 must be the card's.
+    The card's ``spec`` builds the network, the file only fills in finite numbers of just its shapes, and its SHA-256
+    must be the card's. The model is called as the files are, ``generator_orchard64_ab`` for example.
     Raises ``WeightsError`` (a ``ValueError``) that says what is wrong with the files.
     """
-    from labutils import models
-
+    _refuse_other(path)
     weights, text = _paths(path)
     for file in (weights, text):
         if not file.is_file():
-            raise WeightsError(f"{file} does not exist: a generator is {weights.name} and {text.name} together.")
+            what = "is no file" if file.exists() else "does not exist"
+            raise WeightsError(f"{file} {what}: a generator is {weights.name} and {text.name} together.")
+    card = _card(text)
     try:
-        card = json.loads(text.read_text(encoding="utf-8"))
-        spec, sha256 = card["spec"], card["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{text} is no card of a generator ({error!r}).") from None
-    data = weights.read_bytes()
+        data = weights.read_bytes() if weights.stat().st_size <= stored.BYTES else b""
+    except OSError as error:
+        raise WeightsError(f"{weights} cannot be read: {error}") from None
     if data[:8] != b"\x89HDF\r\n\x1a\n":
         raise WeightsError(f"{weights} is no HDF5 file of weights but {_kind(data)}; it was not opened.")
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if hashlib.sha256(data).hexdigest() != card["sha256"]:
         raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
-    model = models.build(spec)
     try:
-        _compare(weights, model)
-        model.load_weights(str(weights))
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from None
-    object.__setattr__(model, "card", {"name": _paths(path)[1].stem, **card})
+        role = re.sub(r"\W", "_", f"generator_{text.stem}", flags=re.ASCII)
+        model = _filled(weights, card["spec"], role)
+    except Exception as error:  # on a stranger's numbers and arguments Keras raises all kinds of errors
+        raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from error
+    object.__setattr__(model, "card", {"name": text.stem, **card})
     return model
+
+
+def _card(path):
+    """The card in the file ``path``, a dict with ``spec`` and ``sha256``."""
+    try:
+        if path.stat().st_size > CARD:
+            raise ValueError(f"{path.stat().st_size:,} bytes are more than {CARD:,}")
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(card["spec"], dict):
+            raise ValueError(f"its spec is {card['spec']!r}")
+        return {**card, "sha256": str(card["sha256"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{path} is no card of a generator ({str(error)[:300]!r}).") from None
+
+
+def _filled(path, spec, name):
+    """The network of ``spec`` with the numbers in the file ``path``; ``ValueError`` unless they are just its own.
+
+    Keras alone lets a file pass that holds more layers than the network, or others. The shapes are compared while the
+    network is built, so that no card can make it larger than the file.
+    """
+    from labutils import models
+
+    with stored.opened(path) as arrays:
+        numbers = [array[()] for name, array in arrays.items() if not name.startswith("optimizer")]
+    held = Counter((array.shape, array.dtype.kind) for array in numbers)
+    if spec.get("kind") == "patch_discriminator":
+        raise ValueError("it is a discriminator.")
+    kernels = Counter({shape: count for (shape, kind), count in held.items() if len(shape) == 4})
+    model = models.build(spec, name=name, kernels=kernels)
+    wanted = Counter((weight.shape, weight.dtype.kind) for weight in model.get_weights())
+    if held != wanted:
+        shapes = [f"{name} {[*(these - those)][:3]}" for name, these, those in
+        (("only the file has", held, wanted), ("only the network has", wanted, held)) if these - those]  # fmt: skip
+        raise ValueError(f"another architecture; arrays by shape: {'; '.join(shapes)}.")
+    if not all(np.isfinite(array).all() for array in numbers):
+        raise ValueError("it has values that are not finite.")
+    model.load_weights(str(path))
+    if _values(numbers) != _values(model.get_weights()):  # Keras 3 only warns of a layer that it does not find
+        raise ValueError("its layers are called otherwise.")
+    return model
+
+
+def _values(arrays):
+    return Counter(np.asarray(array, "int64" if array.dtype.kind == "i" else "float32").tobytes() for array in arrays)
 
 
 def _kind(data):
@@ -97,37 +162,13 @@ def _kind(data):
     return next((kind for head, kind in heads.items() if data.startswith(head)), "something else")
 
 
-def _compare(weights, model):
-    """Raise ``ValueError`` unless the file holds arrays of numbers of just the shapes that the network has.
-
-    Keras alone lets a file pass that holds more layers than the network.
-    """
-    import h5py
-
-    found = Counter()
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            if item.dtype.kind != "f":
-                raise ValueError(f"{name} holds {item.dtype}, not numbers.")
-            found[item.shape] += 1
-
-    with h5py.File(weights, "r") as file:
-        file.visititems(visit)
-    wanted = Counter(tuple(weight.shape) for weight in model.weights)
-    if found != wanted:
-        shapes = [f"{name} {[*(these - those)][:3]}" for name, these, those in
-        (("only the file has", found, wanted), ("only the network has", wanted, found)) if these - those]  # fmt: skip
-        raise ValueError(f"another architecture; arrays by shape: {'; '.join(shapes)}.")
-
-
 def any_size(generator):
     """The same generator for pictures of any size; itself if it already is."""
     from labutils import models
 
     if generator.spec.get("image_size") is None:
         return generator
-    wide = models.build({**generator.spec, "image_size": None})
+    wide = models.build({**generator.spec, "image_size": None}, name=generator.name)
     wide.set_weights(generator.get_weights())
     object.__setattr__(wide, "card", getattr(generator, "card", {}))
     return wide

@@ -24,9 +24,12 @@ def squared_error(image, truth, mask):
 def psnr(image, truth, mask=None):
     """Peak signal-to-noise ratio in dB of pictures (..., height, width, 3) in [0, 1]; infinite for equal ones.
 
-    ``mask`` (..., height, width) weights the pixels. Several pictures are pooled: one mean squared error over all.
+    ``mask`` (..., height, width) weights the pixels; ``None`` comes back if it is 0 everywhere. Several pictures are
+    pooled: one mean squared error over all.
     """
     mask = np.ones(np.shape(truth)[:-1]) if mask is None else np.asarray(mask)
+    if not mask.any():
+        return None
     error = squared_error(image, truth, mask).sum() / (3 * mask.sum())
     return float("inf") if error == 0 else float(-10 * np.log10(error))
 
@@ -40,11 +43,14 @@ def ssim_map(image, truth):
 def ssim(image, truth, mask=None):
     """Structural similarity of pictures (..., height, width, 3) in [0, 1]: 1 for equal ones (Wang et al. 2004).
 
-    ``mask`` (..., height, width) weights the map of similarities, whose windows of 7 pixels look across its border.
-    Without a mask, two pictures (height, width, 3) are compared as scikit-image does, without the outer 3 pixels.
+    ``mask`` (..., height, width) weights the map of similarities, whose windows of 7 pixels look across its border;
+    ``None`` comes back if it is 0 everywhere. Without a mask, two pictures (height, width, 3) are compared as
+    scikit-image does, without the outer 3 pixels.
     """
     if mask is None:
         return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
+    if not np.any(mask):
+        return None
     image, truth = (np.reshape(pictures, (-1, *np.shape(pictures)[-3:])) for pictures in (image, truth))
     maps = np.stack([ssim_map(*pair) for pair in zip(image, truth, strict=True)])
     return float(np.average(maps.reshape(np.shape(mask)), weights=mask))
@@ -56,7 +62,8 @@ def report(generator, root, direction, limit=None):
     ``direction``: "ab" (A to B) or "ba". Returns a dict: ``fruit_psnr`` inside the mask, where the two domains differ,
     ``background_psnr`` outside, ``copy_fruit_psnr`` for handing the picture back unchanged, ``gain``, the first less
     the last, all in dB; ``fruit_ssim`` and ``background_ssim``; and the number of ``pictures``. From B to A the truth
-    is, picture by picture, the nearest of A's varieties. Errors are pooled over all pictures.
+    is, picture by picture, the nearest of A's varieties. Errors are pooled over all pictures. What has no pixels is
+    left out: in the meadow all of a picture differs, so there is no background.
 
     Raises ``ValueError`` if ``root`` has no truth: real photographs have none.
     """
@@ -64,15 +71,16 @@ def report(generator, root, direction, limit=None):
     fake = translated(generator, real)
     truth, outside = nearest(fake, truths, mask), mask == 0
     fruit, copied = psnr(fake, truth, mask), psnr(real, nearest(real, truths, mask), mask)
-    return {
+    measured = {
         "fruit_psnr": fruit,
         "background_psnr": psnr(fake, real, outside),  # there both domains agree to the last bit
         "copy_fruit_psnr": copied,
-        "gain": fruit - copied,
+        "gain": None if fruit is None else fruit - copied,
         "fruit_ssim": ssim(fake, truth, mask),
         "background_ssim": ssim(fake, truth, outside),
         "pictures": len(real),
     }
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def gains(kept, root, direction):
@@ -232,24 +240,31 @@ def errors(generator, back, classifier, root, direction, limit=None):
 
     ``back`` is the generator of the way back. "fruit" and "background": the root of the mean squared error inside and
     outside the mask; "cycle": the mean difference after the way back, all three in grey levels of 255. "classifier":
-    how sure ``classifier`` is that the translation is *not* of the target domain, from 0 to 1.
+    how sure ``classifier`` is that the translation is *not* of the target domain, from 0 to 1. A picture without
+    pixels inside or outside has NaN there; a measure of which no picture has any is left out.
     """
     real, truths, mask = test_pairs(str(root), direction, limit)
     fake = translated(generator, real)
     truth, outside = nearest(fake, truths, mask), mask == 0
 
     def levels(weight):
-        return 255 * np.sqrt(squared_error(fake, truth, weight) / (3 * weight.sum(axis=(1, 2)) + 1e-9))
+        pixels = weight.sum(axis=(1, 2))
+        return 255 * np.sqrt(squared_error(fake, truth, weight) / np.where(pixels, 3 * pixels, np.nan))
 
     is_b = classifier.probability(fake)
-    return {
+    measured = {
         "fruit": levels(mask),
         "background": levels(outside),
         "classifier": 1 - is_b if direction == "ab" else is_b,
         "cycle": 255 * np.abs(translated(back, fake) - real).mean(axis=(1, 2, 3)),
     }
+    return {name: values for name, values in measured.items() if not np.isnan(values).all()}
 
 
 def worst(values, count=10):
-    """The failure gallery of ``errors``: ``{measure: indices of the count worst pictures, the worst first}``."""
-    return {measure: np.argsort(-error, kind="stable")[:count] for measure, error in values.items()}
+    """The failure gallery of ``errors``: ``{measure: indices of the count worst pictures, the worst first}``.
+
+    Pictures of which there was nothing to measure (NaN) are left out.
+    """
+    known = {measure: np.flatnonzero(~np.isnan(error)) for measure, error in values.items()}
+    return {measure: at[np.argsort(-values[measure][at], kind="stable")][:count] for measure, at in known.items()}

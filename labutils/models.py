@@ -4,6 +4,7 @@ Every network carries ``model.spec``, the arguments it was built with; ``build(m
 without its weights. Pictures are (batch, height, width, 3) in [-1, 1].
 """
 
+import contextvars
 import math
 from functools import partial
 
@@ -18,6 +19,9 @@ NORMALIZATIONS = {
     "batch": partial(tf.keras.layers.BatchNormalization, momentum=0.9, epsilon=1e-5),
     "none": None,
 }
+# What normalises each picture by itself. A layer class that is not listed may take its statistics over a batch.
+PER_PICTURE = ("instance", "plain_instance", "none", "Addons>InstanceNormalization")
+BUILD = contextvars.ContextVar("BUILD", default=(None, None))  # the name, and the kernels there may be, of ``build``
 CHOICES = {
     "upsampling": ("nearest", "transpose"),
     "padding": ("zero", "reflect"),
@@ -33,6 +37,7 @@ def _normalize(x, normalization):
 
 def _conv(x, filters, kernel, stride=1, padding="zero", transpose=False, **kwargs):
     """A convolution with the paper's N(0, 0.02) weights that keeps the size (or divides it by the stride)."""
+    _claim((kernel, kernel, *((filters, x.shape[-1]) if transpose else (x.shape[-1], filters))))
     if padding == "reflect" and not transpose:
         x = ReflectionPadding2D(((kernel - 1) // 2, kernel // 2))(x)
     layer = tf.keras.layers.Conv2DTranspose if transpose else Conv2D
@@ -44,6 +49,15 @@ def _conv(x, filters, kernel, stride=1, padding="zero", transpose=False, **kwarg
         kernel_initializer=tf.keras.initializers.RandomNormal(0, 0.02),
         **kwargs,
     )(x)
+
+
+def _claim(shape):
+    """Take a kernel of ``shape`` from those there may be, before it is made; ``ValueError`` if none is left."""
+    _, kernels = BUILD.get()
+    if kernels is not None:
+        if kernels[shape] < 1:
+            raise ValueError(f"another architecture: only the network has one more kernel of {shape}.")
+        kernels[shape] -= 1
 
 
 def _upsample(x, filters, kernel, upsampling, padding):
@@ -70,7 +84,8 @@ def _generator_output(picture, x, kernel, padding, attention, normalization="non
 
 
 def _finish(inputs, outputs, spec):
-    model = tf.keras.Model(inputs, outputs, name=spec["kind"])
+    name, number = BUILD.get()[0], tf.keras.backend.get_uid(spec["kind"])
+    model = tf.keras.Model(inputs, outputs, name=name or (spec["kind"] if number == 1 else f"{spec['kind']}_{number}"))
     object.__setattr__(model, "spec", spec)  # past Keras' tracking: it is a description, not a part
     return model
 
@@ -97,8 +112,8 @@ def _is_layer(value):
 
 def _input(image_size, factor):
     """The picture that comes in, and what the layers work on; its size must be a multiple of ``factor``."""
-    if image_size is not None and (image_size < factor or image_size % factor):
-        raise ValueError(f"image_size must be a multiple of {factor} for this network, not {image_size}.")
+    if image_size is not None and (not factor <= image_size <= 2**16 or image_size % factor):
+        raise ValueError(f"image_size must be a multiple of {factor} up to 65,536 for this network, not {image_size}.")
     picture = tf.keras.Input((image_size, image_size, 3))
     return picture, picture if image_size or factor == 1 else SizeMultiple(factor)(picture)
 
@@ -128,6 +143,8 @@ def unet_generator(
     al. 2015; Isola et al. 2017.
     """
     spec = _spec("unet_generator", dict(locals()))
+    if levels not in range(1, 17):
+        raise ValueError(f"levels must be a whole number from 1 to 16, not {levels!r}.")
     picture, x = _input(image_size, 2**levels)
     details = []
     for level in range(levels):
@@ -210,14 +227,23 @@ BUILDERS = {f.__name__: f for f in (unet_generator, resnet_generator, patch_disc
 
 
 def networks(lab):
-    """The profile ``lab``'s four networks with fresh weights: generators A→B and B→A, discriminators of A and of B."""
-    specs = [lab.generator] * 2 + [lab.discriminator] * 2
-    return [build({**spec, "image_size": lab.size}) for spec in specs]
+    """The profile ``lab``'s four networks with fresh weights: generators A→B and B→A, discriminators of A and of B.
+
+    Each is called by its role: ``generator_ab``, ``generator_ba``, ``discriminator_a``, ``discriminator_b``.
+    """
+    roles = {"generator": ("ab", "ba"), "discriminator": ("a", "b")}
+    return [
+        build({**getattr(lab, part), "image_size": lab.size}, name=f"{part}_{domain}")
+        for part, domains in roles.items()
+        for domain in domains
+    ]
 
 
-def build(spec):
+def build(spec, name=None, kernels=None):
     """The network that ``spec`` (a ``model.spec``, or ``{"kind": …, arguments}``) describes; fresh weights.
 
+    ``name``: the model's, by default its kind and a number. ``kernels``: how many convolutions of each kernel shape it
+    may have, a ``Counter``; building ends at the first one too many, before that takes memory.
     Raises ``ValueError`` for an unknown kind or argument.
     """
     arguments = dict(spec)
@@ -234,10 +260,18 @@ def build(spec):
                 "register it with tf.keras.utils.register_keras_serializable."
             )
         arguments["normalization"] = layer
+    before = BUILD.set((name, None if kernels is None else kernels.copy()))
     try:
         return BUILDERS[kind](**arguments)
     except TypeError as error:
         raise ValueError(f"{kind} cannot be built from {spec}: {error}") from None
+    finally:
+        BUILD.reset(before)
+
+
+def per_picture(model):
+    """Whether a picture's result in training is the same alone and in a batch; unknown networks count as not."""
+    return getattr(model, "spec", {}).get("normalization") in PER_PICTURE
 
 
 def receptive_field(model):

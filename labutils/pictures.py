@@ -12,8 +12,9 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5
 def as_picture(image, what="picture"):
     """Any array that is a picture as RGB float32 (height, width, 3) in [0, 255].
 
-    Takes uint8 or uint16, booleans, floats in [0, 1] or [0, 255]; grey (h, w) or (h, w, 1), RGB, RGBA (over
-    white). Raises ``ValueError`` naming ``what`` for anything else, and for values that are not finite.
+    The type says the range: floats are in [0, 1], uint16 reaches to 65,535, other whole numbers to 255, booleans to 1.
+    Grey (h, w) or (h, w, 1), RGB, RGBA (over white). Raises ``ValueError`` naming ``what`` for anything else, and for
+    values that are not finite.
     """
     image = np.asarray(image)
     if image.dtype.kind not in "buif" or image.ndim not in (2, 3) or 0 in image.shape:
@@ -24,13 +25,12 @@ def as_picture(image, what="picture"):
         raise ValueError(f"The {what} must have 1, 3 or 4 channels in its last axis, not shape {image.shape}.")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError(f"The {what} has values that are not finite (NaN or infinite): repair them first.")
-    whole = {"b": 1.0, "f": 1.0 if image.max() <= 1 else 255.0}.get(image.dtype.kind)
-    whole = whole or (65535.0 if image.dtype == np.uint16 else 255.0)
+    low, high = image.min(), image.max()
+    whole = 1.0 if image.dtype.kind in "bf" else 65535.0 if image.dtype == np.uint16 else 255.0
     image = image.astype("float32") * np.float32(255 / whole)
-    if image.min() < 0 or image.max() > 255:
-        raise ValueError(
-            f"The {what} has values from {image.min():g} to {image.max():g}: use uint8, or floats in [0, 1]."
-        )
+    if image.min() < -0.5 or image.max() > 255.5:
+        raise ValueError(f"The {what} has values from {low:g} to {high:g}: use uint8, or floats in [0, 1].")
+    image = np.clip(image, 0, 255)  # what a rounding left beyond
     if image.shape[2] == 4:
         alpha = image[..., 3:] / 255
         image = image[..., :3] * alpha + 255 * (1 - alpha)

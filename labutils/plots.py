@@ -43,23 +43,33 @@ class Plot(Figure):
         return f"<figure: {self.alt}>"
 
 
-def as_uint8(image):
-    """A picture ready to show: uint8 as it is, floats as [0, 1], or as [-1, 1] if any value is below 0."""
+def as_uint8(image, black=0):
+    """A picture ready to show: uint8 as it is; floats from ``black``, which is 0 or -1, to 1 (white).
+
+    Values that lie beyond by at most 5 % of the range, as a rounding or a network without tanh may leave them, are
+    clipped. Raises ``ValueError`` for any further away, which most often come from the other range.
+    """
     image = np.asarray(image)
     if image.dtype == np.uint8:
         return image
-    if image.min() < 0:
-        image = (image + 1) / 2
+    image = (image.astype(float) - black) / (1 - black)
+    if not (image.min() >= -0.05 and image.max() <= 1.05):
+        low, high = (edge * (1 - black) + black for edge in (image.min(), image.max()))
+        raise ValueError(
+            f"A picture to show is uint8, or has values in [{black}, 1]; this one has some from {low:.3g} to "
+            f"{high:.3g}. For values in [-1, 1] pass black=-1."
+        )
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4, caption=""):
-    """Pictures in rows and columns; ``rows`` is a list of lists of pictures (see ``as_uint8``).
+def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4, caption="", black=0):
+    """Pictures in rows and columns; ``rows`` is a list of lists of pictures, uint8 or floats in [``black``, 1].
 
+    ``black``: 0, or -1 for pictures as the networks take and make them (see ``as_uint8``).
     A cell is ``scale`` inches wide, less if all would be wider than ``WIDEST``; rows are as high as their pictures.
     ``alt`` and ``caption``: see ``Plot``.
     """
-    rows = [[as_uint8(picture) for picture in row] for row in rows]
+    rows = [[as_uint8(picture, black) for picture in row] for row in rows]
     columns = max(len(row) for row in rows)
     letter = 0.075  # inches
     left = letter * max((len(line) for title in row_titles or () for line in title.splitlines()), default=0)

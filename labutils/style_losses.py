@@ -9,7 +9,6 @@ from labutils import losses
 NORMALISERS = ("target", "gatys", "tensorflow", "pytorch", "paint")
 
 
-@tf.custom_gradient
 def gram_matrix(maps):
     """How strongly each two channels fire together: float32 (channels, channels), a mean over all positions.
 
@@ -18,12 +17,13 @@ def gram_matrix(maps):
     """
     flat = tf.reshape(maps, [-1, tf.shape(maps)[-1]])
     positions = tf.cast(tf.shape(flat)[0], flat.dtype)
-
-    def gradient(upstream):  # one product where TensorFlow would make two, of which each has the other's transpose
-        both = (upstream + tf.transpose(upstream)) / positions
-        return tf.reshape(tf.matmul(flat, both), tf.shape(maps))
-
-    return tf.matmul(flat, flat, transpose_a=True) / positions, gradient
+    # The gradient takes one product where TensorFlow would make two, each with the other's transpose: one factor counts
+    # as fixed, and adding "the transpose less itself", which is 0, brings the transpose in. (A custom gradient would
+    # stay in TensorFlow's registry with all that it captured:
+    # https://github.com/tensorflow/tensorflow/issues/97697.)
+    gram = tf.matmul(tf.stop_gradient(flat), flat, transpose_a=True) / positions
+    transposed = tf.transpose(gram)
+    return gram + (transposed - tf.stop_gradient(transposed))
 
 
 def content_loss(maps, target, normaliser="target"):

@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from labutils.generators import save_generator as save_generator
 from labutils.generators import shipped as shipped
 
 TILE = 512  # pixels; a side longer than this is translated in tiles
+SHEET = "contact-sheet"
 
 
 def to_uint8(pictures):
@@ -33,7 +35,7 @@ def apply(generator, image, tile=TILE):
     If a side is longer than ``tile`` pixels it is translated in overlapping tiles, blended where each is right
     (``tiling``); ``None``: always whole. Without normalisation the result is the same; instance normalisation
     takes its statistics from each tile. A generator built for one size is rebuilt for any size first.
-    Raises ``ValueError`` for anything but such a picture.
+    Raises ``ValueError`` for anything but such a picture, and if the generator's values are not finite.
     """
     import tensorflow as tf
 
@@ -52,6 +54,8 @@ def apply(generator, image, tile=TILE):
         anything = [tf.TensorSpec((1, None, None, 3))]
         graph = tf.function(lambda part: network(part, training=False), input_signature=anything)
         fake = tiles.apply(graph, picture, *tiling(network, tile))
+    if not np.isfinite(fake).all():
+        raise ValueError(f"The generator {_name(generator)} makes values that are not finite (NaN or infinite) of it.")
     return to_uint8(fake[:height, :width])
 
 
@@ -78,12 +82,16 @@ def _factor(generator):
     return math.prod(x.strides[0] for x in generator.layers if isinstance(x, down) and not isinstance(x, up))
 
 
+def _name(generator):
+    return getattr(generator, "card", {}).get("name", generator.name)
+
+
 def settings(generator, tile=TILE, **more):
     """What made a translation, as ``{name: text}`` for the picture file: the generator, its hash, the tile, ..."""
     card = getattr(generator, "card", {})
     known = {key: card[key] for key in ("direction", "data", "size", "steps", "sha256") if key in card}
-    made = {"generator": card.get("name", generator.name), **known, "tile": tile or "whole", **more}
-    return {"software": "cyclegan-lab, labutils.translate", **{key: str(value) for key, value in made.items()}}
+    made = {"generator": _name(generator), **known, "tile": tile or "whole", **more}
+    return {"software": "cyclegan-lab, labutils.translate", **{key: folder.shown(value) for key, value in made.items()}}
 
 
 def save_png(path, image, settings=None):
@@ -106,14 +114,36 @@ def apply_file(generator, source, target, tile=TILE):
     return result
 
 
+@dataclass
+class Outcome:
+    """What became of the files of a folder: ``{path: reason}`` for those that are no pictures, and for failures."""
+
+    written: list = field(default_factory=list)
+    skipped: dict = field(default_factory=dict)
+    failed: dict = field(default_factory=dict)
+
+
 def apply_folder(generator, source, target, tile=TILE, progress=False):
     """Translate every picture in the folder ``source`` into PNG files of the same names in ``target``.
 
     A name that some system could not hold is changed. Hidden files and the system's own are left out (``folder.look``).
 
-    Returns ``(written, skipped)``: the paths written, and ``{path: reason}`` for files that are no pictures.
-    Raises ``ValueError`` if there is no such folder, if no file could be read, or if both folders are the same.
+    Returns ``(written, skipped)``: the paths written, no two alike, and ``{path: reason}`` for the other files, which
+    are no pictures or could not be translated.
+    Raises ``ValueError`` if there is no such folder, if nothing could be translated, or if both folders are the same.
     """
+    outcome = Outcome()
+    _translate(generator, source, target, tile, progress, outcome)
+    if not outcome.written:
+        reasons = [f" {path.name}: {reason}" for path, reason in outcome.failed.items()]
+        what = "no picture could be translated" if reasons else "holds no picture that can be read"
+        count = len(outcome.skipped) + len(reasons)
+        raise ValueError(f"{source}: {what}. {count} files were tried.{''.join(reasons[:1])}")
+    return outcome.written, outcome.skipped | outcome.failed
+
+
+def _translate(generator, source, target, tile, progress, outcome):
+    """What ``apply_folder`` does, noted in ``outcome`` file by file; one file's failure does not end it."""
     from tqdm.auto import tqdm
 
     source, target = folder.place(source), folder.place(target)
@@ -121,20 +151,26 @@ def apply_folder(generator, source, target, tile=TILE, progress=False):
         raise ValueError(f"There is no folder {str(source)!r}.")
     if source.resolve() == target.resolve():
         raise ValueError(f"Translations into {target} would replace the pictures there: choose another folder.")
-    generator, written, skipped = any_size(generator), [], {}
-    paths, taken = [path for path in folder.look(source) if not path.is_dir()], set()
-    namesakes = Counter(path.stem for path in paths)
-    for path in tqdm(paths, "translating", unit=" pictures", disable=not progress):
-        name = path.stem if namesakes[path.stem] == 1 else path.name  # a.jpg and a.png
-        name = folder.output_name((name,), taken)
+    generator = any_size(generator)
+    names = _names([path for path in folder.look(source) if not path.is_dir()])
+    for path, name in tqdm(names.items(), "translating", unit=" pictures", disable=not progress):
         try:
             apply_file(generator, path, target / f"{name}.png", tile)
-            written.append(target / f"{name}.png")
+            outcome.written.append(target / f"{name}.png")
         except folder.ImageError as error:
-            skipped[path] = error.reason
-    if not written:
-        raise ValueError(f"{source} holds no picture that can be read. {len(skipped)} files were tried.")
-    return written, skipped
+            damaged = Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN  # it is called a picture
+            (outcome.failed if damaged else outcome.skipped)[path] = error.reason
+        except Exception as error:  # too long a name, a full disk, too little memory, a generator of NaN, ...
+            outcome.failed[path] = str(error)
+
+
+def _names(paths):
+    """What to call the translation of each of ``paths``, without ending: ``{path: name}``, no two alike."""
+    stems, taken, names = Counter(path.stem.casefold() for path in paths), {SHEET}, {}
+    for path in sorted(paths, key=lambda path: stems[path.stem.casefold()] > 1):  # those without namesakes first
+        alone = stems[path.stem.casefold()] == 1
+        names[path] = folder.output_name((path.stem if alone else path.name,), taken)  # a.jpg and a.png
+    return {path: names[path] for path in paths}
 
 
 def contact_sheet(source, written, path, side=160, columns=3):
@@ -162,7 +198,7 @@ def parser():
         prog="python -m labutils.translate",
         description="Translate every picture in a folder with a trained generator into PNG files of the same sizes.",
         epilog=f"Shipped generators: {', '.join(shipped())}. Files that are no pictures are listed and left out. "
-        "Exit code: 0 done, 1 with the reason, 2 for a wrong command.",
+        "Exit code: 0 done, 1 if anything failed, with the reason, 2 for a wrong command.",
     )
     main.add_argument("folder", metavar="FOLDER", type=Path, help="where the pictures are (JPEG, PNG, WebP, TIFF, ...)")
     main.add_argument(
@@ -182,23 +218,26 @@ def parser():
 
 
 def main(argv=None):
-    """The exit code: 0, or 1 with the reason on standard error (2 for a wrong command, from argparse)."""
-    options = parser().parse_args(argv)
+    """The exit code: 0, or 1 if anything failed, with the reason (2 for a wrong command, from argparse)."""
+    options, outcome, code = parser().parse_args(argv), Outcome(), 0
     try:
         generator = load_generator(find(options.generator))
-        written, skipped = apply_folder(generator, options.folder, options.out, options.tile, progress=True)
-        if options.contact_sheet:
-            print(contact_sheet(options.folder, written, options.out / "contact-sheet.png"))
+        _translate(generator, options.folder, options.out, options.tile, True, outcome)
+        if options.contact_sheet and outcome.written:
+            print(contact_sheet(options.folder, outcome.written, options.out / f"{SHEET}.png"))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
+        code = 1
     except KeyboardInterrupt:
         print("Stopped; the pictures written so far are whole.", file=sys.stderr)
-        return 130
-    print(f"{len(written)} pictures written to {options.out}; {len(skipped)} files skipped")
-    for path, reason in skipped.items():
-        print(f"  {path.name}: {reason}")
-    return 0
+        code = 130
+    written, skipped, failed = outcome.written, outcome.skipped, outcome.failed
+    print(f"{len(written)} pictures written to {options.out}; {len(skipped)} files skipped, {len(failed)} failed")
+    for what, reasons in (("skipped", skipped), ("failed", failed)):
+        for path, reason in reasons.items():
+            text, encoding = f"  {what}: {path.name}: {reason}", getattr(sys.stdout, "encoding", None) or "utf-8"
+            print(text.encode(encoding, "backslashreplace").decode(encoding))  # names may be anything
+    return code or int(bool(failed) or not written)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,21 @@ def tiny(smoke):
     )
 
 
+@pytest.fixture
+def graphs():
+    """A function that counts the graphs in memory, and the gradients that TensorFlow has by name."""
+    import gc
+
+    from tensorflow.python.framework import func_graph, ops
+
+    def count():
+        gc.collect()
+        kept = sum(isinstance(thing, func_graph.FuncGraph) for thing in gc.get_objects())
+        return kept, len(ops.gradient_registry.list())
+
+    return count
+
+
 @pytest.fixture(scope="session")
 def make_gan(tiny):
     """A function that builds the same small, uncompiled CycleGAN again and again."""
@@ -41,8 +56,10 @@ def make_gan(tiny):
 
     from labutils import cyclegan, models
 
-    def make(seed=0, **kwargs):
+    def make(seed=0, normalization="instance", **kwargs):
         tf.keras.utils.set_random_seed(seed)
-        return cyclegan.CycleGAN(*models.networks(tiny), **{"pool_size": tiny.pool_size, **kwargs})
+        parts = (("generator", tiny.generator), ("discriminator", tiny.discriminator))
+        lab = dataclasses.replace(tiny, **{name: {**spec, "normalization": normalization} for name, spec in parts})
+        return cyclegan.CycleGAN(*models.networks(lab), **{"pool_size": tiny.pool_size, **kwargs})
 
     return make

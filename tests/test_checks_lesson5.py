@@ -10,8 +10,12 @@ def flat(maps):
     return np.asarray(maps, float).reshape(-1, maps.shape[-1])
 
 
+def keep(painted, photograph):
+    return pictures.keep_colours(painted / 255, photograph / 255)
+
+
 def swap(painted, photograph):
-    return pictures.keep_colours(photograph, painted)
+    return keep(photograph, painted)
 
 
 def no_inverse(painted, photograph):
@@ -33,7 +37,7 @@ RIGHT = {
     "5-gram": lambda m: flat(m).T @ flat(m) / len(flat(m)),
     "5-variation": style.total_variation,
     "5-factor": 128**2 / (9 * 16),
-    "5-colours": pictures.keep_colours,
+    "5-colours": keep,
     "5-decay": dict(zip(LAYERS, np.array([8, 4, 2, 1]) / 15, strict=True)),
     "5-mix": lambda a, b, s, t: (s * a + t * b) / (s + t),
 }

@@ -245,6 +245,25 @@ def test_size_multiple_lets_multiples_through_only():
         layers.SizeMultiple(8)(x)
 
 
+def test_a_graph_with_a_fast_convolution_leaves_when_its_user_does(graphs):
+    layer, pictures = layers.Conv2D(256, 3, padding="same"), tf.ones((1, 8, 8, 256))
+    layer.build(pictures.shape)
+
+    def use():
+        @tf.function
+        def step(pictures):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(layer(pictures) ** 2)
+            return tape.gradient(loss, layer.trainable_variables)
+
+        step(pictures)
+
+    use()
+    before = graphs()
+    use(), use()
+    assert graphs() == before
+
+
 class TestDropout:
     ones = np.ones((2, 20, 20, 5), "float32")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from labutils import metrics, models, translate
-from labutils.datasets import folder, orchard
+from labutils.datasets import folder, meadow, orchard
 
 
 @pytest.fixture
@@ -47,6 +47,24 @@ def test_the_masked_ssim_is_scikit_images_map_inside_the_mask(pictures):
     expected = (np.mean(maps, axis=-1) * mask).sum() / mask.sum()
     assert metrics.ssim(images, truths, mask) == pytest.approx(expected, abs=1e-6)
     assert metrics.ssim(truths, truths, mask) == 1
+
+
+def test_what_has_no_pixels_is_absent(pictures, tmp_path, monkeypatch):
+    (images, truths), none = pictures, np.zeros((3, 16, 16))
+    assert metrics.psnr(images, truths, none) is None and metrics.ssim(images, truths, none) is None
+    root = meadow.write(tmp_path, train=1, test=3, size=16, seed=3, progress=False)
+    report = metrics.report(metrics.copy, root, "ba")
+    assert sorted(report) == ["copy_fruit_psnr", "fruit_psnr", "fruit_ssim", "gain", "pictures"]
+    judge = SimpleNamespace(probability=lambda fake: np.linspace(0, 1, len(fake)))
+    assert set(metrics.errors(metrics.copy, metrics.copy, judge, root, "ab")) == {"fruit", "classifier", "cycle"}
+    monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], none))  # nothing differs
+    report = metrics.report(metrics.copy, root, "ab")
+    assert sorted(report) == ["background_psnr", "background_ssim", "pictures"]
+    some = np.stack([none[0], 1 - none[1], none[2]])
+    monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], some))
+    errors = metrics.errors(metrics.copy, metrics.copy, judge, root, "ab")
+    assert np.isnan(errors["fruit"]).tolist() == [True, False, True]
+    assert [metrics.worst(errors)[measure].tolist() for measure in ("fruit", "background")] == [[1], [0, 2]]
 
 
 def test_a_limit_renders_no_more_than_it_needs(orchard_root, monkeypatch):
@@ -237,7 +255,7 @@ def test_the_classifier_learns_and_learns_the_same_again(tmp_path):
         first.accepts(dark, "apples")
 
 
-def test_scores_go_into_a_card_and_are_compared_with_it(orchard_root, tmp_path, monkeypatch):
+def test_scores_go_into_a_card_and_are_compared_with_it(orchard_root, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     import scores
 
@@ -251,6 +269,8 @@ def test_scores_go_into_a_card_and_are_compared_with_it(orchard_root, tmp_path, 
     assert card["data"] == "orchard" and scores.differences(card, measured) == []
     assert [file.name for file in tmp_path.iterdir()] == ["orchard32-ab.json"]
     assert len(scores.differences({}, measured)) == len(measured)
+    scores.show("the meadow", {key: value for key, value in measured.items() if "background" not in key})
+    assert capsys.readouterr().out.split().count("none") == 2
     (difference,) = scores.differences(card, measured | {"fruit_ssim": measured["fruit_ssim"] + 0.01})
     assert difference.startswith("fruit_ssim:")
 

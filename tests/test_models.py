@@ -1,13 +1,14 @@
 """The networks: sizes, parameters counted by hand, what one output sees, and the way through JSON and weight files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from make_weights_fixture import COUNT, DATA, NETWORKS
 
-from labutils import models
+from labutils import models, translate
 from labutils.layers import Conv2D, Dropout
 
 
@@ -278,8 +279,35 @@ def test_a_spec_from_before_dropout_has_none():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_saved_in_either_environment_give_the_same_pictures(name, made_by):
     saved = np.load(DATA / f"{made_by}.npz")
-    network = models.build(NETWORKS[name])
+    network = models.build(NETWORKS[name], name="generator_ab")
     network.load_weights(DATA / f"{made_by}_{name}.weights.h5")
     assert np.abs(saved[name] - network(saved["input"]).numpy()).max() < 1e-4
     counts = [int(w) for w in network.get_weights() if w.shape == ()]
     assert counts == ([COUNT] if name == "dropout" else [])
+
+
+def joined(ab, ba, *discriminators):
+    """One Keras model of several networks, as the older tutorials make it to train the generators."""
+    real = tf.keras.Input((16, 16, 3))
+    fake = ab(real)
+    return tf.keras.Model(real, [ba(fake), *(discriminator(fake) for discriminator in discriminators)])
+
+
+def test_a_profiles_networks_are_called_by_their_roles(tiny):
+    networks = models.networks(replace(tiny, size=16))
+    names = ["generator_ab", "generator_ba", "discriminator_a", "discriminator_b"]
+    assert [network.name for network in networks] == names
+    assert [layer.name for layer in joined(*networks).layers if layer.name in names] == names
+
+
+def test_networks_of_one_kind_join_in_one_model(tmp_path):
+    spec = {"kind": "unet_generator", "filters": 2, "levels": 2, "image_size": 16}
+    built = [models.unet_generator(16, filters=2, levels=2) for _ in range(2)] + [models.build(spec) for _ in range(2)]
+    places = [translate.save_generator(model, tmp_path / f"näher {number}-ab") for number, model in enumerate(built)]
+    loaded = [translate.load_generator(place) for place in places]
+    wide = [translate.any_size(model) for model in loaded]
+    for four in (built, loaded, wide):
+        assert len({model.name for model in four}) == 4
+        joined(*four)
+    assert loaded[1].name == wide[1].name == "generator_n_her_1_ab"
+    assert "name" not in loaded[0].spec and loaded[0].spec == models.build(spec, name="any").spec

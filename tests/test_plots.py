@@ -47,6 +47,29 @@ def test_a_grey_picture_keeps_its_brightness():
     assert abs(int(pixels[len(pixels) // 2, pixels.shape[1] // 2, 0]) - 128) <= 1
 
 
+SHOWN = [  # picture, black, what is shown of it
+    (np.full((4, 4, 3), 0.5), 0, 128),
+    (np.full((4, 4, 3), 0.5), -1, 191),  # no value is below 0
+    (np.full((4, 4, 3), 0.0, np.float32), -1, 128),
+    (np.full((4, 4, 3), [0.5, -1e-8, 0.5]), 0, [128, 0, 128]),  # a rounding does not make it another range
+    (np.full((4, 4, 3), [1.02, -1.02, 0]), -1, [255, 0, 128]),
+    (np.full((4, 4, 3), 1, np.uint8), -1, 1),
+]
+
+
+@pytest.mark.parametrize(("picture", "black", "expected"), SHOWN)
+def test_the_range_is_given_and_not_guessed(picture, black, expected):
+    np.testing.assert_array_equal(plots.as_uint8(picture, black), np.broadcast_to(expected, (4, 4, 3)))
+    shown = plots.grid([[picture]], alt=ALT, black=black).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown, plots.as_uint8(picture, black))
+
+
+@pytest.mark.parametrize("values", [[-1, 0], [0, 255], [0, np.nan], [-0.2, 1]])
+def test_a_picture_of_another_range_is_refused(values):
+    with pytest.raises(ValueError, match=r"values in \[0, 1\]; this one has some from"):
+        plots.grid([[np.resize(values, (4, 4))]], alt=ALT)
+
+
 def test_every_curve_is_named_in_the_legend_beside_its_own_kind_of_line():
     steps = range(5)
     (axis,) = plots.curves({"cycle": (steps, steps), "identity": (steps, steps)}, alt=ALT).axes

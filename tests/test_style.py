@@ -6,6 +6,7 @@ from threadpoolctl import threadpool_info
 
 from labutils import features, pictures, style
 from labutils.datasets import styles
+from labutils.style_run import StyleRun
 
 LAYERS = {"block1_conv1": 1.0, "block2_conv1": 2.0}
 SMALL = {"layer_weights": LAYERS, "content_layer": "block2_conv2"}
@@ -47,6 +48,41 @@ def test_gram_matrix_has_the_gradient_of_its_formula():
             value = tf.reduce_sum(gram(maps) * upstream)
         gradients.append(tape.gradient(value, maps))
     np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gram_matrix_makes_one_product_there_and_one_back():
+    maps, upstream = tf.random.stateless_normal((1, 4, 6, 5), (1, 2)), tf.random.stateless_normal((5, 5), (3, 4))
+
+    @tf.function
+    def step(maps):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            gram = style.gram_matrix(maps)
+        return gram, tape.gradient(gram, maps, output_gradients=upstream)
+
+    flat = tf.reshape(maps, (24, 5))
+    gram, gradient = step(maps)
+    np.testing.assert_allclose(gram, tf.matmul(flat, flat, transpose_a=True) / 24, rtol=1e-5, atol=1e-6)
+    expected = tf.reshape(flat @ ((upstream + tf.transpose(upstream)) / 24), (1, 4, 6, 5))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
+    assert [op.type for op in step.get_concrete_function(maps).graph.get_operations()].count("MatMul") == 2
+
+
+def test_a_transfer_that_is_over_leaves_no_graph_behind(vgg, cat, tiles, graphs):
+    def paint(pooling):
+        run = StyleRun(cat, tiles, vgg, steps=1, **SMALL)
+        run.start()
+        run.wait(600)
+        run.change(pooling=pooling)
+        run.start()
+        run.wait(600)
+        style.StyleTransfer(cat, tiles, vgg, **SMALL).run(1, optimizer="adam")
+
+    paint("avg")
+    before = graphs()
+    for pooling in ("avg", "max", "avg"):
+        paint(pooling)
+    assert graphs() == before
 
 
 def test_content_loss_by_hand():
@@ -381,6 +417,26 @@ def test_coarse_to_fine_ends_at_the_last_size(vgg, tiles, monkeypatch):
     assert seen == [(16, 24, 3)] * 3 + [(32, 48, 3)] * 2
     assert brushes == [24, 48]  # of 48 pixels: strokes keep their share of the picture
     assert result.shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([0.0, 0.5, 1.0]), [0, 127.5, 255]),
+        (np.array([0.0, 1e-3, 2e-3]), [0, 0.255, 0.51]),  # dark, and so in the same range as others
+        (np.array([-1e-6, 0.5, 1 + 1e-6]), [0, 127.5, 255]),
+        (np.array([0, 1, 255], np.uint8), [0, 1, 255]),
+        (np.array([0, 1, 1], np.int64), [0, 1, 1]),
+        (np.array([0, 257, 65535], np.uint16), [0, 1, 255]),
+        (np.array([False, True, True]), [0, 255, 255]),
+    ],
+)
+def test_the_type_of_a_picture_says_its_range(values, expected):
+    picture = pictures.as_picture(np.broadcast_to(values, (2, 2, 3)))
+    np.testing.assert_allclose(picture, np.broadcast_to(expected, (2, 2, 3)), rtol=1e-6)
+    for other in ([0.0, 1, 255], [-1.0, 0, 1], [0, 0, 256]):
+        with pytest.raises(ValueError, match=f"values from {min(other):g} to {max(other):g}: use uint8, or floats in"):
+            pictures.as_picture(np.broadcast_to(other, (2, 2, 3)))
 
 
 def test_keeping_colours():

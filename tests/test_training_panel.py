@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from labutils import checkpoints, metrics, samples
+from labutils import checkpoints, datasets, metrics, samples
 from labutils.dashboard import TrainingPanel, drawing, parts
 from labutils.dashboard import training as dashboard
 from labutils.training import Run
@@ -256,6 +256,20 @@ def test_quality_is_measured_with_each_sample_where_the_truth_is_known(seen, orc
         assert seen.quality[12][direction]["fruit_psnr"] == pytest.approx(report["fruit_psnr"])
         words = f"fruit {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), background"
         assert words in seen.measured.value and "step 12" in seen.measured.value
+
+
+@pytest.mark.parametrize("name", datasets.RENDERED)
+def test_every_rendered_dataset_is_trained_and_measured_with_its_panel(name, make_gan, tiny, tmp_path):
+    root = datasets.rendered(name).write(tmp_path / name, train=4, test=4, size=32, seed=3, progress=False)
+    panel = TrainingPanel(Run(make_gan(), root, tiny, tmp_path / "run"))
+    panel.run.start(steps=6)
+    panel.run.wait(600)
+    has = name != "meadow"  # where all of a picture is painted, there is no background
+    assert 6 in panel.quality and ("background_psnr" in panel.quality[6]["ab"]) == has
+    assert ("no background" in panel.measured.value, "and background by step" in panel.gains.value) == (not has, has)
+    assert "over copying" in panel.measured.value and "nan" not in panel.measured.value
+    again = TrainingPanel(Run(make_gan(), root, tiny, tmp_path / "run"))
+    assert again.quality == panel.quality
 
 
 def test_without_truth_nothing_is_measured(make_gan, orchard_root, tiny, tmp_path):

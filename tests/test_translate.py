@@ -1,10 +1,12 @@
 """Generators travel as numbers and a card; pictures come back in their own size."""
 
 import json
+import os
 import pickle
 import re
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,14 @@ def test_a_resnet_takes_any_size_too(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     result = translate.apply(models.resnet_generator(64, filters=2, blocks=1), image)
     assert result.shape == image.shape and result.dtype == np.uint8
+
+
+def test_a_translation_in_tiles_leaves_no_graph_behind(generator, graphs):
+    image, counts = np.zeros((70, 90, 3), np.uint8), []
+    for _ in range(3):
+        translate.apply(generator, image, tile=32)
+        counts.append(graphs())
+    assert counts[1] == counts[2]
 
 
 def test_apply_is_the_generator_where_nothing_is_padded(generator):
@@ -207,8 +217,17 @@ def test_names_are_paths_or_shipped_generators(kept, tmp_path, monkeypatch):
     assert translate.find(kept) == kept and translate.find(tmp_path / "apples.v1") == tmp_path / "apples.v1"
     monkeypatch.chdir(tmp_path)
     assert translate.load_generator(translate.find("orchard64-ab")).card["name"] == "orchard64-ab"
-    with pytest.raises(WeightsError, match="no generator 'orchad64-ab'.*orchard64-ba.*Did you mean 'orchard64-ab'?"):
-        translate.find("orchad64-ab")
+    for name in (
+        "orchad64-ab",
+        "/wrong/path/orchard64-ab",
+        "wrong/orchard64-ab.json",
+        "./orchard64-ab",
+        "../orchard64-ab",
+    ):
+        with pytest.raises(WeightsError, match=f"no generator '{name}'.*orchard64-ba.*Did you mean 'orchard64-ab'?"):
+            translate.find(name)
+    (tmp_path / "orchard64-ab.weights.h5").write_bytes(b"mine")
+    assert translate.find("./orchard64-ab") == translate.find("orchard64-ab") == Path("orchard64-ab")
 
 
 def test_the_picture_file_says_what_made_it(kept, tmp_path):
@@ -257,6 +276,80 @@ def test_the_command_translates_a_folder_and_says_what_it_skipped(kept, photos, 
     with pytest.raises(SystemExit) as ended:
         translate.main([str(photos)])
     assert ended.value.code == 2
+
+
+NAMES = [
+    ("a.jpg", "a.png", "a.jpg.jpg"),
+    ("A.png", "a.jpg", "b.png"),  # one name on Windows and macOS
+    ("caf\u00e9.png", "cafe\u0301.png"),  # the same letters, written in two ways
+    ("contact-sheet.png", "Contact-Sheet.jpg", "c.png"),
+    ("a.png", "a.png-2.png", "A.PNG", "a.PNG.png"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere some of these are one file")
+@pytest.mark.parametrize("names", NAMES, ids=str)
+def test_every_picture_has_an_output_of_its_own(names, kept, tmp_path, capsys):
+    place, out = tmp_path / "photos", tmp_path / "out"
+    place.mkdir()
+    for name in names:
+        Image.new("RGB", (16, 8), "red").save(place / name)
+    assert translate.main([str(place), "--generator", str(kept), "--out", str(out), "--contact-sheet"]) == 0
+    files = sorted(path.name for path in out.iterdir() if path.name != "contact-sheet.png")
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in files}) == len(names)
+    assert (out / "contact-sheet.png").is_file()
+    assert sorted(Image.open(out / name).text["source"] for name in files) == sorted(names)
+    assert f"{len(names)} pictures written" in capsys.readouterr().out
+
+
+def test_one_failure_does_not_end_the_rest_and_is_counted(kept, photos, tmp_path, capsys):
+    Image.new("RGB", (20, 50), "red").save(photos / f"{'x' * 245}.png")  # too long a name for a temporary one
+    (photos / "cut.png").write_bytes((photos / "tall.png").read_bytes()[:60])
+    (photos / "no.webp").write_text("not a picture")
+    count = 4
+    if sys.platform == "linux":
+        (photos / os.fsdecode(b"caf\xe9.png")).write_bytes((photos / "tall.png").read_bytes())  # no UTF-8
+        count = 5
+    out = tmp_path / "out"
+    assert translate.main([str(photos), "--generator", str(kept), "--out", str(out), "--contact-sheet"]) == 1
+    said = capsys.readouterr().out
+    assert f"{count} pictures written" in said and "1 files skipped, 2 failed" in said
+    assert len(list(out.glob("*.png"))) == count + 1
+    for words in ("skipped: notes.txt:", "failed: cut.png:", "failed: no.webp:"):
+        assert words in said
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_a_generator_of_nan_fails_and_writes_nothing(factor, photos, tmp_path, capsys, monkeypatch):
+    inputs = tf.keras.Input((None, None, 3))
+    generator = tf.keras.Model(inputs, tf.keras.layers.Rescaling(factor)(inputs))
+    object.__setattr__(generator, "spec", {"image_size": None})
+    with pytest.raises(ValueError, match="values that are not finite"):
+        translate.apply(generator, np.full((32, 32, 3), 9, np.uint8))
+    with pytest.raises(ValueError, match="no picture could be translated. 4 files were tried. tall.jpg: .*not finite"):
+        translate.apply_folder(generator, photos, tmp_path / "out")
+    monkeypatch.setattr(translate, "load_generator", lambda path: generator)
+    monkeypatch.setattr(translate, "find", lambda name: name)
+    command = [str(photos), "--generator", "mine", "--out", str(tmp_path / "out"), "--contact-sheet"]
+    assert translate.main(command) == 1
+    said = capsys.readouterr().out
+    assert "0 pictures written" in said and "3 failed" in said and "not finite" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_stopped_ends_with_its_counts(kept, photos, tmp_path, capsys, monkeypatch):
+    apply = translate.apply
+
+    def stop_at_the_third(network, image, tile):
+        if image.shape[:2] == (33, 64):
+            raise KeyboardInterrupt
+        return apply(network, image, tile)
+
+    monkeypatch.setattr(translate, "apply", stop_at_the_third)
+    assert translate.main([str(photos), "--generator", str(kept), "--out", str(tmp_path / "out")]) == 130
+    said = capsys.readouterr()
+    assert "2 pictures written" in said.out and "Stopped" in said.err
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_a_contact_sheet_shows_original_and_translation_side_by_side(photos, tmp_path):

@@ -109,8 +109,8 @@ def pool(function):
 @exercise("3-mistakes")
 def mistakes(answers):
     why = {
-        "batch norm": "Its walls keep their own colours, as in no other sheet. Which layer takes its own contrast "
-        "from every picture, and which does not?",
+        "batch norm": "Its curves are the healthy run's, so the training went well. But its walls keep their own "
+        "colours, as in no other sheet. Which layer does something else in use than in training (lesson 2)?",
         "no cycle loss": "In the healthy sheet the curves of cycle and identity lie on one another. Here they part: "
         "which of them floats above, and which loss would have held it down?",
         "strong discriminators": "Two curves part here as in no other sheet. Whose loss goes to zero, who is losing?",

@@ -62,7 +62,8 @@ class AugmentationPanel(widgets.VBox):
         top, left = (
             int((side - self.size + 1) * min(part, 0.999)) for side, part in zip((height, width), where, strict=True)
         )
-        plot = plots.grid([[enlarged, self.view]], column_titles=["enlarged", "what the network gets"], scale=2.4)
+        titles = ["enlarged", "what the network gets"]
+        plot = plots.grid([[enlarged, self.view]], column_titles=titles, scale=2.4, black=-1)
         frame = plot.axes[0].add_patch(_frame(left, top, self.size))
         frame.set_edgecolor(plots.COLOURS[1])
         self.picture.value = plot.png()

@@ -76,11 +76,11 @@ def measured(step, reports, inside):
     """One step's ``{direction: metrics.report}`` in words (HTML); ``inside``: what differs between the domains."""
     parts = []
     for direction, title in DIRECTIONS.items():
-        report = reports[direction]
-        parts.append(
-            f"{title}: {inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), background "
-            f"{report['background_psnr']:.1f}"
-        )
+        report, said = reports[direction], []
+        if "gain" in report:
+            said.append(f"{inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying)")
+        said.append(f"background {report['background_psnr']:.1f}" if "background_psnr" in report else "no background")
+        parts.append(f"{title}: {', '.join(said)}")
     pairs = reports["ab"]["pictures"]
     text = "<b>Measured</b> at step {} on {} held-out pairs, in decibels: {}."
     return words(text, step, pairs, "; ".join(parts))
@@ -123,19 +123,21 @@ def settled(events, gap):
 
 def gains(quality, inside):
     """The curves of ``{step: {direction: metrics.report}}``, as HTML; ``inside``: what differs between the domains."""
-    steps = sorted(quality)
-    figure = plots.Plot(figsize=(4.3, 3.2), alt=f"PSNR of {inside} and background by step, in both directions.")
-    axes = figure.subplots(2, 1, sharex=True)
-    titles = {"gain": f"{inside}: dB over copying", "background_psnr": "background: dB"}
+    steps, known = sorted(quality), {name for reports in quality.values() for name in reports["ab"]}
+    titles = {"gain": (inside, "dB over copying"), "background_psnr": ("background", "dB")}
+    titles = {key: title for key, title in titles.items() if key in known}
+    what = " and ".join(name for name, _ in titles.values())
+    figure = plots.Plot(figsize=(4.3, 3.2), alt=f"PSNR of {what} by step, in both directions.")
+    axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (key, title) in zip(axes, titles.items(), strict=True):
         for number, (direction, words) in enumerate(DIRECTIONS.items()):
-            values = [quality[step][direction][key] for step in steps]
+            values = [quality[step][direction].get(key, np.nan) for step in steps]
             style = {"color": plots.COLOURS[number], "linestyle": plots.LINES[number], "marker": "."}
             axis.plot(steps, values, label=words, **style)
-        axis.set_title(title, fontsize=9, loc="left")
+        axis.set_title(": ".join(title), fontsize=9, loc="left")
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    axes[1].set_xlabel("step")
+    axes[-1].set_xlabel("step")
     return _img(figure)
 
 

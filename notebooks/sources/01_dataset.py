@@ -236,6 +236,7 @@ plots.grid(
     [[random_view(path, lab.size, [0, i]).numpy() for i in range(8)] for path in paths],
     column_titles=[f"seed {i}" for i in range(8)],
     alt="Three pictures, one a row, each in eight random views: shifted, and about half of them mirrored.",
+    black=-1,  # these are in [-1, 1]
 )
 
 # %% [markdown]

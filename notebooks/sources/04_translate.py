@@ -88,8 +88,9 @@ except translate.WeightsError as error:
 
 # %% [markdown]
 # It was only `print`; it could have been anything that you may do on this computer. `load_generator` looks at the
-# first bytes, opens nothing but HDF5 files whose hash is the card's, and reads nothing but arrays of numbers of the
-# right shapes. Numbers cannot run. They also load in every version of Keras, which whole models do not.
+# first bytes, opens nothing but HDF5 files whose hash is the card's, and reads nothing but arrays of finite numbers,
+# of the right shapes, that lie in the file itself. Numbers cannot run. They also load in every version of Keras, which
+# whole models do not.
 #
 # ## Yours, or the shipped one
 #
@@ -130,7 +131,8 @@ same_a, same_b = generator_ba(real_a), generator_ab(real_b)
 a_rows = {"real_a": real_a, "fake_b": fake_b, "cycled_a": cycled_a, "same_a": same_a}
 b_rows = {"real_b": real_b, "fake_a": fake_a, "cycled_b": cycled_b, "same_b": same_b}
 for rows, text in (a_rows, "apples, as oranges, back again"), (b_rows, "oranges, as apples, back again"):
-    display(plots.grid(list(rows.values()), list(rows), alt=f"Six pictures in four rows: {text}, and the identity."))
+    grid = plots.grid(list(rows.values()), list(rows), alt=f"Six pictures: {text}, and the identity.", black=-1)
+    display(grid)
     real = rows.pop("real_a" if "real_a" in rows else "real_b")
     print({name: f"{127.5 * np.abs(other - real).mean():.1f} levels" for name, other in rows.items()})
 
@@ -147,6 +149,7 @@ plots.grid(
     row_titles=["real", "fake", "cycled"],
     column_titles=["A→B→A"] * 3 + ["B→A→B"] * 3,
     alt="Three apples and three oranges from the archive, translated, and translated back.",
+    black=-1,
 )
 
 # %% [markdown]
@@ -329,7 +332,7 @@ for name, (there, back) in cheats.items():
     print(f"{name}: cycle error {clean:.2f} levels; with noise of 2.5 levels on the fake {disturbed:.2f}")
     rows, titles = rows + [fake, *trips], titles + [f"{name}: fake_b", "cycled_a", "… with noise"]
 assert disturbed < 3 * clean + 1  # of the trained pair, which came last
-plots.grid(rows, titles, alt="The caricature's way back is perfect until its fakes get a little noise.")
+plots.grid(rows, titles, alt="The caricature's way back is perfect until its fakes get a little noise.", black=-1)
 
 # %% [markdown]
 # The caricature's cycle error is 0, and its fakes are perfect oranges; just not of these apples. A little noise

@@ -1,0 +1,106 @@
+"""Read weight files that a stranger may have made: numbers that lie in the file itself, and no more than it holds.
+
+An HDF5 file can name other files of the reader's computer, whose bytes would become weights (external storage, external
+links, virtual datasets), and HDF5 and ZIP files can hold gigabytes of one value in a few kilobytes.
+"""
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+BYTES = 2**30  # of a weight file, at most
+UNPACKED = 2**28  # bytes of the arrays in an .npz file, at most; VGG19 in float32 has 80 MB
+ENTRIES = 5000  # groups and arrays in a file, at most
+DEPTH = 16  # of groups in groups
+
+
+class WeightsError(ValueError, OSError):
+    """A weight file cannot be used; the text says which and why.
+
+    It is an ``OSError``, too, because reading VGG's weights used to raise that for a damaged file.
+    """
+
+
+@contextlib.contextmanager
+def opened(path):
+    """The arrays in a weight file, ``{name: array}``, to be read while the block runs.
+
+    ``.npz`` is read by NumPy, anything else as HDF5, where an array is an ``h5py.Dataset`` (``shape``, ``dtype``; read
+    with ``array[()]``). Whatever goes wrong, also in the block, becomes a ``WeightsError``: on damaged files NumPy and
+    h5py raise all kinds of errors. Raises ``FileNotFoundError`` if ``path`` is no file (a pipe is none).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {path}.")
+    try:
+        if path.stat().st_size > BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes, more than {BYTES:,}.")
+        with (_npz if path.suffix == ".npz" else _hdf5)(path) as arrays:
+            yield arrays
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise WeightsError(f"{path} cannot be read as weights: {str(error)[:300]}") from error
+
+
+@contextlib.contextmanager
+def _npz(path):
+    with zipfile.ZipFile(path) as file:
+        parts = file.infolist()
+        unpacked = sum(part.file_size for part in parts)
+        if unpacked > UNPACKED:
+            raise ValueError(f"its arrays would take {unpacked:,} bytes, more than {UNPACKED:,}.")
+        for part in parts:  # the other ways to pack unpack without a limit
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{part.filename} is packed in a way that NumPy does not use.")
+    with np.load(path, allow_pickle=False) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _hdf5(path):
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        yield _arrays(file, path.stat().st_size)
+
+
+def _arrays(file, size):
+    """``{name: h5py.Dataset}`` of all arrays in an open file of ``size`` bytes; ``ValueError`` if one is not plain."""
+    import h5py
+
+    found, groups, entries = {}, [file], 0
+    while groups:
+        group = groups.pop()
+        for name in group:
+            where = f"{group.name}/{name}".lstrip("/")
+            entries += 1
+            if entries > ENTRIES or where.count("/") > DEPTH:
+                raise ValueError(f"it holds more than {ENTRIES} groups and arrays, or groups {DEPTH} deep.")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{where} is a link to another place.")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                groups.append(item)
+            else:
+                _refuse_unless_plain(item, where)
+                found[where] = item
+    if sum(array.nbytes for array in found.values()) > size:
+        raise ValueError("its arrays share their bytes.")
+    return found
+
+
+def _refuse_unless_plain(item, where):
+    import h5py
+
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiu":
+        raise ValueError(f"{where} holds {getattr(item, 'dtype', 'a type')}, not numbers.")
+    stored = item.id.get_create_plist()
+    if stored.get_external_count() or stored.get_layout() == h5py.h5d.VIRTUAL:
+        raise ValueError(f"{where} takes its values from another file.")
+    if stored.get_nfilters():
+        raise ValueError(f"{where} is compressed: write it again as it is.")
+    if item.shape is None or item.id.get_storage_size() < item.nbytes:
+        raise ValueError(f"{where} has the shape {item.shape}, but the file does not hold so many values.")
