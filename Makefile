@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 CURRENT := .venv-current
 BOOK := .venv-book
-SETTINGS := notebooks/jupyterlab-settings.json notebooks/kernel-settings.json
+SETTINGS := $(wildcard notebooks/*-settings.json)
 PORT ?= 8888
 PYTEST_OPTIONS ?= -q -n 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -48,6 +48,8 @@ define install
 	cp notebooks/jupyterlab-settings.json $(1)/share/jupyter/lab/settings/overrides.json
 	mkdir -p $(1)/etc/ipython
 	cp notebooks/kernel-settings.json $(1)/etc/ipython/ipython_kernel_config.json
+	mkdir -p $(1)/etc/jupyter
+	cp notebooks/server-settings.json $(1)/etc/jupyter/jupyter_server_config.json
 	touch $@
 endef
 

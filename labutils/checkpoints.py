@@ -70,8 +70,7 @@ class Checkpoints:
 
         Returns its history, and the circumstances it was kept in.
         """
-        for leftover in self.place.glob(".writing-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        files.tidy(self.place)
         for step in reversed(self.steps()):
             card = self.whole(step)
             if not card:

@@ -21,7 +21,8 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 
-LESSON = Path(__file__).parents[1] / "notebooks" / "03_train.ipynb"
+LESSONS = Path(__file__).parents[1] / "notebooks"
+LESSON = LESSONS / "03_train.ipynb"
 CELLS = json.loads(LESSON.read_text())["cells"]
 TO_PANEL = 1 + next(number for number, cell in enumerate(CELLS) if "TrainingPanel(run)" in "".join(cell["source"]))
 
@@ -34,6 +35,8 @@ def lab(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = tmp_path / "settings"
+    settings.mkdir()
+    shutil.copy(LESSONS / "server-settings.json", settings / "jupyter_server_config.json")  # as `make setup` does
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(settings), "JUPYTER_DATA_DIR": str(settings)}
     environment |= {"LAB_PROFILE": "smoke", "LAB_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]

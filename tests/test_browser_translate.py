@@ -71,12 +71,20 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
     browser.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").send_keys(Keys.SHIFT, Keys.ENTER)
     wait_until(lambda: "ready: red, repainted" in text(), 300)
 
-    Image.new("RGB", (60, 40), (0, 0, 200)).save(tmp_path / "sky.png")
+    def choose(name, size):
+        """Choose a picture whose file has ``size`` bytes, most of them behind its end."""
+        Image.new("RGB", (60, 40), (0, 0, 200)).save(tmp_path / name)
+        with open(tmp_path / name, "ab") as file:
+            file.truncate(size)
+        press("Own picture")
+        browser.find_elements(By.CSS_SELECTOR, "body > input[type=file]")[-1].send_keys(str(tmp_path / name))
+
     # The widget's file dialogue is an element that is in no page: put it there, as a dialogue cannot be driven.
     browser.execute_script("HTMLInputElement.prototype.click = function () { document.body.append(this); }")
-    press("Own picture")
-    browser.find_element(By.CSS_SELECTOR, "body > input[type=file]").send_keys(str(tmp_path / "sky.png"))
-    wait_until(lambda: "ready: sky.png, repainted" in text() and "60 × 40 pixels, changed by" in text(), 300)
+    choose("film.png", 120_000_000)
+    wait_until(lambda: "film.png has 120 MB, and 50 is the most: save it smaller" in text(), 120)
+    choose("sky.png", 50_000_000)
+    wait_until(lambda: "ready: sky.png, repainted" in text() and "60 × 40 pixels, changed by" in text(), 120)
     wait_until(lambda: abs(shown()[20, 5] - (0, 0, 200)).max() < 12 and shown().shape == (40, 60, 3), 60)
     right = shown()[5:35, 50:].mean((0, 1))
     assert abs(right - (0, 0, 200)).max() > 30

@@ -1,5 +1,6 @@
 """What an instructor is told the evening before: all that is missing, and an exit code that scripts can read."""
 
+import errno
 import hashlib
 import json
 import re
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import test_public
+from test_public import server as server
 
 from labutils import features
 from labutils.datasets import public
@@ -90,6 +93,28 @@ def test_vgg_comes_from_the_mirror_whole_or_not_at_all(room, monkeypatch):
     assert features.cached("vgg19") == room / "keras" / "models" / name
     shutil.rmtree(mirror)
     assert "in Keras' cache" in class_check.vgg(str(mirror))
+
+
+@pytest.mark.parametrize("what", ["a header", "the body", "flood"])
+def test_a_mirror_that_drips_or_floods_is_given_up(room, monkeypatch, server, what):
+    server.answers = [{**test_public.DRIPS, "flood": test_public.flood}[what]]
+    monkeypatch.setattr(public, "TIMEOUT", 0.3)
+    monkeypatch.setattr(class_check, "MOST", 1_000_000)
+    with pytest.raises(class_check.Missing, match="only .* bytes came in|more than the expected"):
+        class_check.vgg(server.url)
+    assert not list((room / "keras" / "models").iterdir())
+
+
+def test_a_full_disk_is_no_missing_weights(room, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(public, "copy", refuse)
+    monkeypatch.setenv("LAB_MIRROR", str(room))
+    assert class_check.main(["--port", free_port(), "--datasets"]) == 1
+    assert re.search(
+        "MISSING  VGG19: The disk of .* is full: make room, or set the variable LAB_HOME", capsys.readouterr().out
+    )
 
 
 def test_versions_name_what_differs(monkeypatch):

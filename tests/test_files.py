@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,146 @@ def test_a_folder_takes_the_place_of_a_folder_but_a_file_does_not(tmp_path):
     with pytest.raises(IsADirectoryError):
         files.write(tmp_path / "set", b"")
     assert os.listdir(tmp_path) == ["set"] and os.listdir(tmp_path / "set") == ["new.txt"]
+
+
+def folder_of(path, name):
+    path.mkdir()
+    (path / name).write_text(name)
+
+
+def contents(root):
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+@pytest.mark.parametrize("trouble", [PermissionError(errno.EACCES, "in use", "set"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_rename_that_fails_loses_nothing_and_leaves_nothing(tmp_path, monkeypatch, trouble, call):
+    folder_of(tmp_path / "set", "old.txt")
+    replace, calls = os.replace, []
+
+    def fail(*names):
+        calls.append(names)
+        if len(calls) == call:
+            raise trouble
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(type(trouble)), files.aside(tmp_path / "set") as place:
+        folder_of(place, "new.txt")
+    assert contents(tmp_path) == ["set", "set/old.txt"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from labutils import files
+root, where, real, calls = Path(sys.argv[1]), sys.argv[2], os.replace, []
+def replace(*names):
+    calls.append(names)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*names)
+os.replace = replace
+with files.aside(root / "set") as place, files.scratch(root / "archive.zip") as archive:
+    archive.write_text("hal")
+    place.mkdir()
+    (place / "new.txt").touch()
+    if where == "while writing":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(place.name, flush=True)
+    if where == "it lives":
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="no zombies here (Windows), or no way to wait for one")
+@pytest.mark.parametrize("where", ["while writing", "between the renames"])
+@pytest.mark.parametrize("start", ["tidy", "aside"])
+def test_the_next_start_tidies_up_after_a_killed_process(tmp_path, where, start):
+    folder_of(tmp_path / "set", "old.txt")
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path, where]) as other:
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how: a zombie
+        assert contents(tmp_path) != ["set", "set/old.txt"]
+        start_again(tmp_path, start)
+    assert other.returncode == -signal.SIGKILL
+    assert contents(tmp_path) == ["set", "set/old.txt"]
+
+
+def start_again(root, start):
+    if start == "tidy":
+        files.tidy(root)
+    else:  # something else is written there
+        files.write(root / "notes.txt", b"")
+        (root / "notes.txt").unlink()
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
+    command = [sys.executable, "-c", KILLED, tmp_path, "it lives"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        name = other.stdout.readline().strip()
+        files.tidy(tmp_path)
+        assert (tmp_path / name / "new.txt").exists()
+    assert contents(tmp_path) == ["set", "set/new.txt"]
+
+
+def temporary(host=files.HOST, process=None, kind="writing"):
+    return f".{kind}-{host}-{process or os.getpid()}-0123abcd-set"
+
+
+GONE, ELSEWHERE, OLD = 2**30, "00000000", 10**9  # no such process, another computer, in the year 2001
+
+
+@pytest.mark.parametrize(
+    "name, changed, left",
+    [
+        (temporary(process=GONE), None, False),
+        (temporary(), None, True),
+        (temporary(), OLD, False),  # a later process has the number
+        (temporary(ELSEWHERE, GONE), None, True),
+        (temporary(ELSEWHERE), OLD, False),
+        (temporary(ELSEWHERE, kind="replaced"), None, True),
+        (".writing-home-1-set", OLD, True),  # a person's own
+        (f"x{temporary(process=GONE)}", OLD, True),
+        (temporary(process=GONE).replace("-set", ""), OLD, True),
+    ],
+)
+def test_only_what_is_ours_and_abandoned_is_deleted(tmp_path, name, changed, left):
+    folder_of(tmp_path / name, "part.png")
+    os.utime(tmp_path / name / "part.png", (changed or time.time(),) * 2)
+    os.utime(tmp_path / name, (changed or OLD,) * 2)  # a folder does not change when a file in it grows
+    files.tidy(tmp_path)
+    assert (tmp_path / name / "part.png").exists() == left and not (tmp_path / "set").exists()
+
+
+def test_tidying_puts_back_only_where_nothing_is_and_follows_no_link(tmp_path):
+    for kind in ("set", temporary(process=GONE, kind="replaced"), "elsewhere"):
+        folder_of(tmp_path / kind, f"{kind}.txt")
+    (tmp_path / temporary(process=GONE)).symlink_to(tmp_path / "elsewhere")
+    files.tidy(tmp_path)
+    assert contents(tmp_path) == ["elsewhere", "elsewhere/elsewhere.txt", "set", "set/set.txt"]
+    files.tidy(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "number, file, says",
+    [
+        (errno.ENOSPC, None, "disk of .* is full: make room, or set the variable LAB_HOME to"),
+        (errno.EDQUOT, "part", "used up: make room, or set the variable LAB_HOME to"),
+        (errno.EACCES, "part", "must not be written to: choose another place, or set the variable LAB_HOME to"),
+        (errno.EROFS, "..", "cannot be written to: .*LAB_HOME"),
+    ],
+)
+def test_a_disk_that_refuses_is_told_with_the_remedy(tmp_path, number, file, says):
+    with pytest.raises(files.DiskError, match=says) as caught, files.aside(tmp_path / "set" / "notes.txt") as place:
+        raise OSError(number, "refused", file and str(place.parent / file))
+    assert str(tmp_path / "set") in str(caught.value) and os.listdir(tmp_path / "set") == []
+
+
+@pytest.mark.parametrize("number, file", [(errno.EACCES, "/elsewhere/photo.jpg"), (errno.EACCES, None), (errno.EIO, 3)])
+def test_other_errors_are_not_blamed_on_the_folder(tmp_path, number, file):
+    with pytest.raises(OSError) as caught, files.aside(tmp_path / "notes.txt"):
+        raise OSError(number, "refused", file)
+    assert not isinstance(caught.value, files.DiskError)
 
 
 LOCKED = """
@@ -86,26 +227,12 @@ def test_a_forked_child_does_not_keep_a_lock(tmp_path):
         os.waitpid(child, 0)
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
-@pytest.mark.parametrize("part, told", [("data", True), ("runs/a", True), ("docs", False)])
-def test_where_the_course_may_not_write_lab_home_is_named(monkeypatch, code, part, told):
-    def mkdir(path, **_):
-        raise OSError(code, os.strerror(code), str(path))
-
-    monkeypatch.delenv("LAB_HOME", raising=False)
-    monkeypatch.setattr(Path, "mkdir", mkdir)
-    for write in (lambda path: files.write(path, b""), lambda path: files.lock(path).__enter__()):
-        with pytest.raises(OSError, match=os.strerror(code)) as caught:
-            write(home(*part.split("/")) / "new" / "notes.txt")
-        assert ("set the variable LAB_HOME to a folder" in str(caught.value)) == told
-
-
 def test_a_rendered_dataset_names_lab_home_too(monkeypatch):
     def mkdir(path, **_):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
-    with pytest.raises(PermissionError, match="LAB_HOME"):
+    with pytest.raises(files.DiskError, match="LAB_HOME"):
         orchard.write(home("data", "new"), 1, 1, 16)
 
 

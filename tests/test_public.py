@@ -2,15 +2,19 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import io
 import json
 import os
+import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -55,7 +59,7 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
 
 def sends(content, declared=None, status=200):
@@ -68,14 +72,28 @@ def sends(content, declared=None, status=200):
     return answer
 
 
-def drips(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(200):
-        handler.wfile.write(b"x")
-        time.sleep(0.05)
+def drips(start, drop):
+    """Sends the bytes ``start``, and then ``drop`` again and again for as long as anybody listens."""
+
+    def answer(handler):
+        handler.wfile.write(start)
+        while True:
+            handler.wfile.write(drop)
+            time.sleep(0.02)
+
+    return answer
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+DRIPS = {
+    "the body": drips(b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    "the status": drips(b"HTTP/1.1 200 ", b"O"),
+    "a header": drips(b"HTTP/1.1 200 OK\r\nServer: ", b"x"),
+    "interim answers": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a redirection": drips(b"HTTP/1.1 302 Found\r\nLocation: /", b"x"),
+    "the size of a chunk": drips(CHUNKED + b"1;", b"x"),
+    "trailers": drips(CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(ARCHIVE), ARCHIVE), b"a: b\r\n"),
+}
 right = sends(ARCHIVE)
 wrong_hash = sends(ARCHIVE[:-1] + bytes([ARCHIVE[-1] ^ 1]))
 longer = sends(ARCHIVE + b"x")
@@ -153,12 +171,15 @@ def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_pat
     assert f"download pairs --root {tmp_path} --mirror pairs.zip" in str(caught.value)
 
 
-def test_a_drip_is_given_up(server, tmp_path, monkeypatch):
-    server.answers = [drips, right]
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_drip_is_given_up(server, tmp_path, monkeypatch, what):
+    server.answers = [DRIPS[what], right]
     monkeypatch.setattr(public, "TIMEOUT", 0.3)
-    public.download("pairs", tmp_path)
+    download = threading.Thread(target=public.download, args=("pairs", tmp_path), daemon=True)
+    download.start()
+    download.join(20)
+    assert not download.is_alive() and len(server.paths) == 2
     assert_whole(tmp_path / "pairs")
-    assert len(server.paths) == 2
 
 
 def test_silence_is_given_up(server, tmp_path, monkeypatch):
@@ -197,20 +218,39 @@ def test_a_wrong_local_mirror_is_passed_over(server, tmp_path):
     assert_whole(tmp_path / "data" / "pairs")
 
 
-def test_two_at_once_end_with_one_whole_copy(server, tmp_path):
-    server.answers = [right]
-    code = """
+DOWNLOAD = """
 import sys
 from labutils.datasets import public
 public.DATASETS["pairs"] = public.Published("a", "b", int(sys.argv[3]), sys.argv[4], urls=(sys.argv[2],))
 public.download("pairs", sys.argv[1])
 """
-    facts = public.DATASETS["pairs"]
-    command = [sys.executable, "-c", code, str(tmp_path), facts.urls[0], str(facts.bytes), facts.sha256]
+
+
+def facts_of(name, root):
+    facts = public.DATASETS[name]
+    return str(root), facts.urls[0], str(facts.bytes), facts.sha256
+
+
+def test_two_at_once_end_with_one_whole_copy(server, tmp_path):
+    server.answers = [right]
+    command = [sys.executable, "-c", DOWNLOAD, *facts_of("pairs", tmp_path)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
     assert [(process.communicate(timeout=60), process.returncode)[1] for process in processes] == [0, 0]
     assert_whole(tmp_path / "pairs")
     assert visible(tmp_path) == ["pairs"] and len(server.paths) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_what_a_killed_download_leaves_is_deleted_by_the_next(server, tmp_path):
+    asked = threading.Event()
+    server.answers = [lambda handler: (sends(ARCHIVE[:9], len(ARCHIVE))(handler), asked.set(), time.sleep(20)), right]
+    with subprocess.Popen([sys.executable, "-c", DOWNLOAD, *facts_of("pairs", tmp_path)]) as process:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGKILL)
+    assert len(visible(tmp_path)) == 1
+    public.download("pairs", tmp_path)
+    assert_whole(tmp_path / "pairs")
+    assert visible(tmp_path) == ["pairs"]
 
 
 def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypatch):
@@ -229,6 +269,57 @@ def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypat
         thread.join(30)
     assert_whole(tmp_path / "pairs")
     assert visible(tmp_path) == ["pairs"]
+
+
+RENDER = """
+import os, signal, sys
+from labutils.datasets import render
+render.write("orchard", 1, lambda *_: os.kill(os.getpid(), signal.SIGKILL), sys.argv[1], 1, 1, 16, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_what_a_killed_renderer_leaves_is_deleted_by_the_next(tmp_path):
+    assert subprocess.run([sys.executable, "-c", RENDER, tmp_path / "o"], capture_output=True).returncode < 0
+    assert len(visible(tmp_path)) == 1
+    orchard.write(tmp_path / "o", 1, 1, 16, seed=0, progress=False)
+    assert visible(tmp_path) == ["o"]
+
+
+def test_a_dataset_that_a_killed_process_moved_away_is_read_all_the_same(tmp_path):
+    own = tmp_path / "own"
+    orchard.write(own, 1, 1, 16, seed=0, progress=False)
+    own.rename(tmp_path / f".replaced-{files.HOST}-{2**30}-0123abcd-own")
+    assert len(folder.files(own, "trainA")) == 1 and visible(tmp_path) == ["own"]
+
+
+class Full(io.FileIO):
+    """A file on a full disk."""
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("module", [public, archive])
+def test_a_full_disk_is_told_at_once_with_the_remedy(server, tmp_path, monkeypatch, module):
+    server.answers = [right]
+    monkeypatch.setattr(module, "open", Full, raising=False)
+    with pytest.raises(files.DiskError, match="is full: make room, or set the variable LAB_HOME"):
+        public.download("pairs", tmp_path)
+    assert visible(tmp_path) == [] and len(server.paths) == 1  # another place would not help
+
+
+def test_a_read_only_folder_is_told_with_the_remedy_unless_the_dataset_is_there(server, tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    server.answers = [right]
+    public.download("pairs", tmp_path)
+    for module, name in ((files.Path, "mkdir"), (files, "open"), (os, "replace")):
+        monkeypatch.setattr(module, name, refuse, raising=False)
+    assert public.download("pairs", tmp_path) == tmp_path / "pairs"
+    with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} .* cannot be written to.*LAB_HOME"):
+        public.download("pairs", tmp_path / "data")
 
 
 def test_an_incomplete_archive_is_not_put_in_place(server, tmp_path, monkeypatch):
@@ -289,21 +380,89 @@ def test_hostile_members_are_refused_before_anything_is_written(tmp_path, name, 
     assert set(tmp_path.parent.rglob("*")) == before
 
 
-def test_a_bomb_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        for i in range(20):
-            file.writestr(f"pairs/trainA/{i}.jpg", bytes(2_000_000))
-    size = (tmp_path / "x.zip").stat().st_size
-    assert 20 * 2_000_000 / size > 900
+def zipped(path, method=zipfile.ZIP_DEFLATED, members=(("pairs/trainA/0.jpg", bytes(40_000_000)),)):
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return path
+
+
+def with_size(path, size):
+    """The zip, whose members' declared size is ``size``."""
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        at = data.find(signature)
+        while at >= 0:
+            struct.pack_into("<I", data, at + offset, size)
+            at = data.find(signature, at + 1)
+    path.write_bytes(data)
+    return path
+
+
+def listing_only(path):
+    """A zip that says its list of members has 20 MB."""
+    size = 20_000_000
+    path.write_bytes(bytes(size) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))
+    return path
+
+
+DEEP = "/".join("abcdefghijklmnopq")  # 16 folders and a file
+BOMBS = {
+    "honest": (zipped, "bomb"),
+    "twenty members": (lambda path: zipped(path, members=[(f"{i}.jpg", bytes(2_000_000)) for i in range(20)]), "bomb"),
+    "bzip2": (lambda path: zipped(path, zipfile.ZIP_BZIP2), "a method other than"),
+    "lzma": (lambda path: zipped(path, zipfile.ZIP_LZMA), "a method other than"),
+    "says it is small": (lambda path: with_size(zipped(path), 1000), "no whole zip"),
+    "says it is large": (lambda path: with_size(zipped(path, members=[("a", b"a")]), 4 * 10**9), "bomb"),
+    "deep": (lambda path: zipped(path, members=[(f"x/{DEEP}", b"")]), "16 folders deep"),
+    "many folders": (lambda path: zipped(path, members=[(f"{i}/{DEEP[2:]}", b"") for i in range(100)]), "1,700 files"),
+    "a long list": (listing_only, "its list of members has 20,000,000 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_bomb_is_refused_without_unfolding(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 1000)
+    make, reason = BOMBS[kind]
+    path = make(tmp_path / "x.zip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(archive.ArchiveError, match=reason):
+            archive.unpack(path, tmp_path / "target")
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+    assert sum(path.stat().st_size for path in (tmp_path / "target").rglob("*")) < 10_000
+
+
+def test_real_bytes_are_counted_not_the_declared_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "sum", lambda _: 0, raising=False)  # what was declared seems harmless
+    path = zipped(tmp_path / "x.zip")
     with pytest.raises(archive.ArchiveError, match="bomb"):
-        archive.unpack(tmp_path / "x.zip", tmp_path / "target")
+        archive.unpack(path, tmp_path / "target")
+    size = path.stat().st_size
     assert sum(path.stat().st_size for path in (tmp_path / "target").rglob("*.jpg")) < 21 * size + 2_000_000
+
+
+def test_16_folders_in_each_other_are_fine(tmp_path):
+    archive.unpack(zipped(tmp_path / "x.zip", members=[(DEEP, b"deep")]), tmp_path / "target")
+    assert (tmp_path / "target" / DEEP).read_bytes() == b"deep"
+
+
+@pytest.mark.parametrize("number, reason", [(errno.ENOSPC, "LAB_HOME"), (errno.EACCES, "LAB_HOME"), (errno.EIO, "EIO")])
+def test_the_disk_is_not_blamed_on_the_archive(tmp_path, monkeypatch, number, reason):
+    def refuse(path, _):
+        raise OSError(number, errno.errorcode[number], str(path))
+
+    monkeypatch.setattr(archive, "open", refuse, raising=False)
+    with pytest.raises(OSError, match=reason):
+        archive.unpack(zipped(tmp_path / "x.zip", members=[("a", b"a")]), tmp_path / "target")
 
 
 def test_too_many_members(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
     path = hostile(tmp_path / "x.zip", one=0o100644, two=0o100644)
-    with pytest.raises(archive.ArchiveError, match="3 members"):
+    with pytest.raises(archive.ArchiveError, match="5 files and folders"):
         archive.unpack(path, tmp_path / "target")
     assert not (tmp_path / "target").exists()
 

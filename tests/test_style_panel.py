@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from labutils import features, pictures, profile
-from labutils.dashboard import StylePanel
+from labutils.dashboard import StylePanel, parts
 from labutils.dashboard import style as dashboard
 from labutils.datasets import styles
 from labutils.style_run import StyleRun
@@ -228,7 +228,7 @@ def test_luminance_keeps_the_photographs_colours(run):
         run.change(sise=3)
 
 
-def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run):
+def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run, monkeypatch):
     panel, buffer = StylePanel(run=run), io.BytesIO()
     Image.new("RGB", (2100, 2800), "teal").save(buffer, "PNG")  # as it is, it would take 14 GB
     upload(panel.uploads["photograph"], "mine.png", buffer.getvalue())
@@ -237,9 +237,12 @@ def test_an_uploaded_picture_comes_at_the_size_chosen_and_a_bad_one_is_named(run
     panel.start.click()
     with at:
         upload(panel.uploads["painting"], "page.jpg", b"<html>not a picture</html>")
+        assert "page.jpg" in panel.message.value
+        monkeypatch.setattr(parts, "MOST", 20)
+        upload(panel.uploads["painting"], "huge.png", buffer.getvalue())
     run.stop()
     run.wait(60)
-    assert "page.jpg" in panel.message.value and run.transfer.shape == (32, 24)
+    assert "huge.png has 0 MB" in panel.message.value and run.transfer.shape == (32, 24)
 
 
 def upload(button, name, content):

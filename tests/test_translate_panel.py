@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from labutils import models, translate
-from labutils.dashboard import TranslatePanel
+from labutils.dashboard import TranslatePanel, parts
 from labutils.dashboard.translate import wiped
 
 RED = np.full((30, 50, 3), (255, 0, 0), np.uint8)
@@ -78,7 +78,7 @@ def test_another_picture_or_generator_is_translated(panel):
     assert panel.status.value == "ready: blue, oranges to apples"
 
 
-def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel):
+def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel, monkeypatch):
     own = np.full((40, 24, 3), 7, np.uint8)
     panel._take(({"name": "<mine>.png", "content": memoryview(png(own))},))
     panel.wait(60)
@@ -87,6 +87,10 @@ def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel):
     panel._take(({"name": "page.jpg", "content": b"<html>not a picture</html>"},))
     assert "page.jpg is a web page, not a picture" in panel.status.value
     assert panel.picture.value == "<mine>.png" and not panel.save.disabled
+    monkeypatch.setattr(parts, "MOST", 20)
+    panel._take(({"name": "<huge>.png", "content": memoryview(png(own))},))
+    assert "&lt;huge&gt;.png has 0 MB, and 0 is the most: save it smaller" in panel.status.value
+    assert panel.picture.value == "<mine>.png" and panel.upload.value == ()
     panel.picture.value = "red"  # the choices still act
     panel.wait(60)
     np.testing.assert_array_equal(panel.after, 255 - RED)

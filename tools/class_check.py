@@ -15,13 +15,13 @@ import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.request import urlopen
 
 from packaging.requirements import Requirement
 
 from labutils import console, files, profile
 from labutils.datasets import public
 
+MOST = 200_000_000  # bytes of a weights file; VGG19 without its last layers has 80 million
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples
 PRETRAINED = profile.home("pretrained")
 
@@ -111,11 +111,12 @@ def vgg(mirror, backbone="vgg19"):
     place = features.cache_folders()[0] / name
     try:
         with files.aside(place) as aside:
-            with urlopen(address, timeout=60) as answer, open(aside, "wb") as out:
-                shutil.copyfileobj(answer, out)
+            public.copy(address, aside, backbone.upper(), MOST)
             if hashlib.md5(aside.read_bytes()).hexdigest() != md5:
                 raise Missing(f"{address} is not the {backbone.upper()} that Keras publishes (another MD5)")
-    except OSError as error:
+    except files.DiskError:
+        raise
+    except (OSError, ValueError) as error:
         raise Missing(f"{address}: {error}. Lesson 5 can do with the VGG16 of pretrained/") from None
     return f"{backbone.upper()} fetched from the mirror"
 
@@ -137,7 +138,7 @@ def main(argv=None):
     for name, item in items.items():
         try:
             print(f"ok       {name}: {item()}", flush=True)
-        except Missing as error:
+        except (Missing, files.DiskError) as error:
             print(f"MISSING  {name}: {error}", flush=True)
             missing += 1
         except Exception as error:  # one trouble must not hide the others

@@ -1,15 +1,17 @@
 """JupyterLab for others in the room: ``make serve INTERFACE=192.168.1.20``, never without a password.
 
 The interface is chosen by its address or its name. Every interface at once takes the word ``all-interfaces``.
-The password is generated unless the variable ``PASSWORD`` gives one; only its argon2 hash is kept, in a file that
-nobody else may read. The instructor's own Jupyter settings are left aside.
+The password is generated unless the variable ``PASSWORD`` gives one; it is kept in memory only. Every other Jupyter
+setting of this computer is left aside: those of the user, of the system and of the environment's variables.
 """
 
 import argparse
 import ipaddress
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -21,7 +23,13 @@ from labutils.profile import home
 
 EVERYWHERE = "all-interfaces"
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look alike on a board
-SHORTEST = 8
+SHORTEST = 10
+COMMON = re.compile(
+    "password|passwort|passwd|qwerty|qwertz|azerty|asdf|zxcv|iloveyou|letmein|welcome|willkommen|admin|root|login|"
+    "secret|master|dragon|monkey|football|baseball|sunshine|princess|superman|batman|summer|winter|spring|autumn|"
+    "student|teacher|school|class|course|lesson|room|jupyter|notebook|python|cyclegan|lab|gan"
+)
+LOOKALIKE = str.maketrans("@$013457", "asoleast")  # p@ssw0rd
 
 
 def interfaces():
@@ -55,27 +63,76 @@ def new_password():
     return "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(3))
 
 
-def configuration(password, certificate=None, key=None):
-    """The server's settings; the password only as its hash. Raises ``ValueError`` for what would not be safe."""
-    from jupyter_server.auth import passwd
-
+def check_strong(password):
+    """Raises ``ValueError`` for a password that is short, or little more than common words and numbers."""
     if len(password) < SHORTEST:
         raise ValueError(f"A password needs at least {SHORTEST} characters; without PASSWORD one is made for you.")
+    plain = password.casefold()
+    left = [COMMON.sub("", text) for text in (plain, plain.translate(LOOKALIKE))]
+    if any(len(set(filter(str.isalpha, text))) < 4 for text in left):
+        raise ValueError(
+            "This password is little more than common words, numbers or the same letters again: others would guess it. "
+            "Add words that nobody expects; without PASSWORD one is made for you."
+        )
+
+
+def tls(certificate, key):
+    """The settings of a server with a certificate; none without. Raises ``ValueError`` if a file is missing."""
     if bool(certificate) != bool(key):
         raise ValueError("TLS needs both CERTIFICATE and KEY.")
     for path in filter(None, (certificate, key)):
         if not Path(path).is_file():
             raise ValueError(f"There is no file {path}.")
-    tls = {"certfile": str(Path(certificate).resolve()), "keyfile": str(Path(key).resolve())} if certificate else {}
+    return {"certfile": str(Path(certificate).resolve()), "keyfile": str(Path(key).resolve())} if certificate else {}
+
+
+def configuration(password, secure):
+    """The server's settings, the password only as its hash; ``secure``: those of its certificate."""
+    from door import Guests, Login
+    from jupyter_server.auth import passwd
+
+    cookie = {"samesite": "Lax", "path": "/"} | ({"secure": True} if secure else {})
+    shared = json.loads(Path(home("notebooks", "server-settings.json")).read_text())["ServerApp"]["tornado_settings"]
     return {
         "PasswordIdentityProvider": {
-            "hashed_password": passwd(password),
+            # A slow hash protects a file that is stolen. There is none, and thirty who log in at once need not wait.
+            "hashed_password": passwd(password, "sha256"),
             "password_required": True,
             "allow_password_change": False,
+            "token": "",  # the password is the only way in
+            "login_handler_class": Login,
+            "cookie_options": cookie,
         },
-        "IdentityProvider": {"token": ""},  # the password is the only way in
-        "ServerApp": {"open_browser": False, "port_retries": 0, "root_dir": str(home()), **tls},
+        "ServerApp": {
+            "open_browser": False,
+            "port_retries": 0,
+            "root_dir": str(home()),
+            "cookie_secret": secrets.token_bytes(32),  # with a new start everyone logs in anew
+            "allow_unauthenticated_access": False,
+            "authorizer_class": Guests,
+            "quit_button": False,
+            "tornado_settings": {**shared, "xsrf_cookie_kwargs": cookie},
+            **secure,
+        },
+        "LabApp": {"open_browser": False, "extension_manager": "readonly"},
     }
+
+
+def isolate():
+    """Leave every other Jupyter setting aside; returns the fresh folder in which this process keeps its own.
+
+    Call it before anything of Jupyter is imported, because some variables are read then.
+    """
+    for name in list(os.environ):
+        if name.upper().startswith(("JUPYTER", "JPY_", "IPYTHON")):
+            del os.environ[name]
+    os.environ["JUPYTER_NO_CONFIG"] = "1"
+    from jupyter_core.paths import jupyter_config_dir
+
+    folder = Path(jupyter_config_dir())  # temporary, because of that variable, and nobody else may read it
+    for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        os.environ[name] = str(folder / name)
+    return folder
 
 
 def check_free(address, port):
@@ -109,25 +166,27 @@ def main(argv=None):
     parser.add_argument("--allow-root", action="store_true", help="serve as root, in a container for example")
     arguments = parser.parse_args(argv)
     given = os.environ.pop("PASSWORD", "")
-    password = given or new_password()
     try:
+        if given:
+            check_strong(given)
         address = address_of(arguments.interface)
-        settings = configuration(password, arguments.certificate, arguments.key)
+        secure = tls(arguments.certificate, arguments.key)
         check_free(address, arguments.port)
     except ValueError as error:
         sys.exit(str(error))
-    folder = home("runs", "serve")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "jupyter_server_config.json"
-    file.unlink(missing_ok=True)
-    with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
-        json.dump(settings, out, indent=1)
-    print(board(address, arguments.port, password, bool(arguments.certificate), given), flush=True)
-    os.environ["JUPYTER_CONFIG_DIR"] = str(folder)
-    os.environ.pop("JUPYTER_TOKEN", None)
-    command = [sys.executable, "-m", "jupyterlab", f"--ip={address}", f"--port={arguments.port}"]
-    command += ["--allow-root"] * arguments.allow_root
-    os.execv(sys.executable, command)
+    password = given or new_password()
+    folder = isolate()
+    try:
+        from jupyterlab.labapp import LabApp
+        from traitlets.config import Config
+
+        settings = configuration(password, secure)
+        settings["ServerApp"] |= {"ip": address, "port": arguments.port, "allow_root": arguments.allow_root}
+        server = LabApp.initialize_server(argv=[], config=Config(settings))
+        print(board(address, arguments.port, password, bool(secure), given), flush=True)
+        server.start()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from markupsafe import Markup, escape
 from PIL import Image
 from traitlets import Unicode, validate
 
-from labutils.datasets.reading import read_image
+from labutils.datasets.reading import ImageError, read_image
+
+MOST = 50_000_000  # bytes of an upload; telephones make up to 25 million. The server takes ten times as many
 
 
 def button(description, icon, tooltip, action):
@@ -59,7 +61,15 @@ class Picture(widgets.Image):
 
 
 def uploaded(data):
-    """The picture in an uploaded file's bytes, uint8 (height, width, 3); raises what ``read_image`` raises."""
+    """Read the picture in an uploaded file's bytes: uint8 (height, width, 3).
+
+    Raises what ``read_image`` raises, and ``ImageError`` for more than 50 MB.
+    """
+    if len(data) > MOST:
+        reason = (
+            f"has {len(data) / 1e6:.0f} MB, and {MOST / 1e6:.0f} is the most: save it smaller, for example as a JPEG"
+        )
+        raise ImageError("the upload", reason)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "picture"
         path.write_bytes(data)

@@ -75,9 +75,10 @@ class TranslatePanel(widgets.VBox):
         """Add an uploaded picture to the choices, and choose it."""
         if not files:
             return
-        name = files[-1]["name"]
+        name, data = files[-1]["name"], files[-1]["content"]
+        self.upload.value = ()  # its bytes need not stay in memory, and the same file may be chosen again
         try:
-            self.pictures[name] = parts.uploaded(files[-1]["content"])
+            self.pictures[name] = parts.uploaded(data)
         except ImageError as error:
             self.status.value = parts.bold(f"{name} {error.reason}")
             return

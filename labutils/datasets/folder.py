@@ -65,6 +65,8 @@ def files(root, folder):
     root = place(root)
     inside = root / folder
     if not os.path.isdir(inside):
+        labutils.files.tidy(root.parent)  # a killed process may have moved the dataset out of the way
+    if not os.path.isdir(inside):
         expected = f"There is no dataset {shown(root)}: expected a folder with {', '.join(FOLDERS)}. "
         split = f" To hold out every tenth picture as a test: {remedy(root)}" if folder in FOLDERS[2:] else ""
         raise ValueError(_missing(inside) + split if root.is_dir() else expected + _missing(root))

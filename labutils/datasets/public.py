@@ -3,8 +3,8 @@
 import difflib
 import os
 import shutil
+import threading
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
@@ -125,28 +125,25 @@ def download(name, root="data", mirrors=()):
     address of an archive, or the address or folder that holds ``name.zip`` (``https:``, ``file:`` or a path).
     Size and SHA-256 must agree. The folder appears when it is complete; of two processes one waits for the other.
 
-    Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no place has the right file.
+    Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no place has the right file,
+    ``files.DiskError`` for a full or read-only disk.
     """
     if name not in DATASETS:
         near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
-    root = Path(root)
-    root.mkdir(parents=True, exist_ok=True)
-    place, aside = root / name, root / f".{name}-{uuid.uuid4().hex[:8]}"
-    with files.lock(root / f".{name}.lock"):  # without locks two download twice, and one whole copy remains
-        if place.exists():
-            return _whole(place)
-        aside.mkdir()
-        try:
+    place = Path(root) / name
+    if place.exists():  # perhaps in a folder that must not be written to
+        return _whole(place)
+    with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
+        if not place.exists():  # without locks two download twice, and one whole copy remains
+            aside.mkdir()
             _fetch(name, aside, root, mirrors)
             unpack(aside / f"{name}.zip", aside / "unpacked")
             inside = aside / "unpacked" / name
             _whole(inside)
             _move(inside, place)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    return place
+    return _whole(place)
 
 
 def _whole(place):
@@ -172,7 +169,10 @@ def _fetch(name, folder, root, mirrors):
         for attempt in range(TRIES):
             time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
             try:
-                return _retrieve(url, name, folder, facts)
+                with files.explained(folder):
+                    return _retrieve(url, name, folder, facts)
+            except files.DiskError:
+                raise
             except Exception as error:
                 answers.append(f"  {url}: {error}")
                 if _hopeless(error):
@@ -207,10 +207,7 @@ def _retrieve(url, name, folder, facts):
     import pooch
 
     def fetch(url, file, _):
-        if url.startswith("file:"):
-            shutil.copyfile(url2pathname(urlparse(url).path), file)
-        else:
-            _stream(url, file, name, facts.bytes)
+        copy(url, file, name, facts.bytes)
         size = os.path.getsize(file)
         if size != facts.bytes:
             raise ValueError(f"{size:,} bytes came instead of {facts.bytes:,}")
@@ -219,25 +216,53 @@ def _retrieve(url, name, folder, facts):
     pooch.retrieve(url, f"sha256:{facts.sha256}", fname=f"{name}.zip", path=folder, downloader=fetch)
 
 
-def _stream(url, file, name, expected):
-    """Stream ``url`` to the path ``file`` with a progress bar; gives up on silence, drips and floods."""
-    import requests
+def copy(url, file, name, most):
+    """Copy what is at ``url`` to the path ``file``, with a progress bar called ``name``.
+
+    Raises ``ValueError`` if more than ``most`` bytes come, ``TimeoutError`` for silence and for drips, be they of the
+    headers or of the body, and what requests raises, an ``OSError``.
+    """
+    if url.startswith("file:"):
+        shutil.copyfile(url2pathname(urlparse(url).path), file)
+        return
     from tqdm.auto import tqdm
 
-    with (
-        requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response,
-        open(file, "wb") as out,
-        tqdm(total=expected, desc=name, unit="B", unit_scale=True) as bar,
-    ):
-        response.raise_for_status()
-        started, counted = time.monotonic(), 0
-        while chunk := response.raw.read1(1 << 16):  # what has come, be it one byte: drips must be noticed
-            out.write(chunk)
-            bar.update(len(chunk))
-            counted += len(chunk)
-            if bar.n > expected:
-                raise ValueError(f"more than the expected {expected:,} bytes came")
-            if time.monotonic() - started > TIMEOUT:
-                if counted < SLOWEST * TIMEOUT:
-                    raise TimeoutError(f"only {counted:,} bytes came in {TIMEOUT:g} seconds")
-                started, counted = time.monotonic(), 0
+    with tqdm(total=most, desc=name, unit="B", unit_scale=True) as bar:
+        transfer = _Transfer(url, file, bar)
+        transfer.start()
+        try:
+            while transfer.is_alive():
+                before = bar.n
+                transfer.join(TIMEOUT)
+                came = bar.n - before
+                if transfer.is_alive() and came < SLOWEST * TIMEOUT:
+                    raise TimeoutError(f"only {came:,} bytes came in {TIMEOUT:g} seconds")
+        finally:
+            transfer.wanted = False
+    if transfer.error:
+        raise transfer.error
+
+
+class _Transfer(threading.Thread):
+    """Streams ``url`` to ``file``. A thread: http.client reads headers for as long as a server sends any."""
+
+    def __init__(self, url, file, bar):
+        super().__init__(daemon=True)
+        self.url, self.file, self.bar, self.wanted, self.error = url, file, bar, True, None
+
+    def run(self):
+        import requests
+
+        try:
+            with requests.get(
+                self.url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
+            ) as response:
+                response.raise_for_status()
+                with open(self.file, "wb") as out:
+                    while self.wanted and (chunk := response.raw.read1(1 << 16)):  # what has come, be it one byte
+                        out.write(chunk)
+                        self.bar.update(len(chunk))
+                        if self.bar.n > self.bar.total:
+                            raise ValueError(f"more than the expected {self.bar.total:,} bytes came")
+        except BaseException as error:
+            self.error = error

@@ -11,7 +11,6 @@ import functools
 import json
 import math
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from labutils.files import writing
+from labutils import files
 
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
@@ -193,13 +192,12 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
         picture = Image.fromarray((picture * 255 + 0.5).astype(np.uint8))
         picture.save(aside / file, quality=95, subsampling=0)
 
-    with writing(root), tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as folder:
-        aside = Path(folder) / root.name
+    with files.scratch(root) as aside:
         for part in FOLDERS:
             (aside / part).mkdir(parents=True)
-        files = list(record["scenes"])
+        names = list(record["scenes"])
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
-            for _ in tqdm(pool.map(save, files), name, len(files), unit=" pictures", disable=not progress):
+            for _ in tqdm(pool.map(save, names), name, len(names), unit=" pictures", disable=not progress):
                 pass
         (aside / f"{name}.json").write_text(json.dumps(record, indent=1))
         _move(aside, root, name, record)
