@@ -72,9 +72,8 @@ def scratch(path):
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy_once(path.parent.resolve())
-        place = path.with_name(
-            f".writing-{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name[-40:]}"
-        )  # 255 bytes hold it
+        token = f"{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        place = path.with_name(f".writing-{token}-{path.name[-40:]}")  # of a long name its end: 255 bytes hold it
         try:
             yield place
         finally:
