@@ -15,7 +15,7 @@ from PIL import Image
 from skimage import data
 
 from labutils import console, features, pictures, style
-from labutils.datasets import styles
+from labutils.scenes import styles
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAIRS = {  # name: photograph, style, settings that differ from the usual
@@ -83,7 +83,7 @@ def page(cards):
     lines = ["# Gallery of lesson 5", ""]
     lines += [
         "Made by `python benchmarks/gallery.py`: photographs from scikit-image, styles painted by",
-        "`labutils.datasets.styles`. Seconds are CPU time, summed over all cores.",
+        "`labutils.scenes.styles`. Seconds are CPU time, summed over all cores.",
         "",
     ]
     for name, card in cards.items():

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from labutils import console, cyclegan, models, plots, profile, training
-from labutils.datasets import public
+from labutils import console, cyclegan, models, profile, published, training
+from labutils.figures import plots
 
 SHEETS = {
     "1": "batch norm",
@@ -86,7 +86,7 @@ def main():
     options = parser.parse_args()
     steps = options.steps
     lab = dataclasses.replace(profile.load("class"), steps=steps, constant_steps=steps // 2)
-    root = public.ensure(lab)
+    root = published.ensure(lab)
     place = profile.home("docs", "mistakes")
     place.mkdir(parents=True, exist_ok=True)
     for name in options.sheets or SHEETS:

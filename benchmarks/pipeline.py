@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from labutils import console
-from labutils.datasets import folder, orchard
+from labutils.datasets import folder
+from labutils.scenes import orchard
 
 
 def copies(root, target, times):

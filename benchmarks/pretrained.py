@@ -12,8 +12,8 @@ import time
 
 import tensorflow as tf
 
-from labutils import console, cyclegan, files, metrics, models, profile, training, translate
-from labutils.datasets import orchard, public
+from labutils import console, cyclegan, files, measure, models, profile, published, training, translate
+from labutils.scenes import orchard
 
 CLASS = profile.load("class")
 UNET = {**CLASS.generator, "filters": 24}
@@ -64,7 +64,7 @@ def train(name, seed):
         lab = dataclasses.replace(CLASS, **changes, generator=generator, sample_every=500, checkpoint_every=50)
         run = phase(lab, profile.home("runs", f"{name}-seed{seed}-phase{number}"), seed, run)
         minutes += minutes_of(run)
-    metrics.choose(run.directory / "generators", public.validation(lab))
+    measure.choose(run.directory / "generators", published.validation(lab))
     for direction in ("ab", "ba"):
         network = translate.load_generator(run.directory / "generators" / f"chosen-{direction}")
         translate.save_generator(
@@ -89,7 +89,7 @@ def train(name, seed):
 def phase(lab, directory, seed, before):
     """Train one phase to its end, from the networks of the phase ``before``, if there was one."""
     tf.keras.utils.set_random_seed(seed)
-    root = public.ensure(lab)
+    root = published.ensure(lab)
     networks = models.networks(lab)
     if before:
         gan = before.gan

@@ -1,7 +1,7 @@
 """Draw the README's picture: test apples, the shipped generator's oranges, and the right answers."""
 
-from labutils import console, metrics, plots, profile, translate
-from labutils.datasets import public
+from labutils import console, metrics, profile, published, translate
+from labutils.figures import plots
 
 TARGET = profile.home("docs", "images", "apples_to_oranges.png")
 
@@ -9,7 +9,7 @@ TARGET = profile.home("docs", "images", "apples_to_oranges.png")
 def draw():
     """The PNG file's bytes, of the first ten test pictures of the class profile."""
     generator = translate.load_generator(translate.find("orchard64-ab"))
-    apples, (oranges,), _ = metrics.test_pairs(str(public.ensure(profile.load("class"))), "ab", 10)
+    apples, (oranges,), _ = metrics.test_pairs(str(published.ensure(profile.load("class"))), "ab", 10)
     fake = metrics.translated(generator, apples)
     figure = plots.grid(
         [apples, fake, oranges],

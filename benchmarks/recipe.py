@@ -19,8 +19,7 @@ import numpy as np
 import tables
 import tensorflow as tf
 
-from labutils import console, cyclegan, metrics, models, profile, training, translate
-from labutils.datasets import public
+from labutils import console, cyclegan, measure, metrics, models, profile, published, training, translate
 
 CLASS = profile.load("class")
 PAPER_WEIGHTS = {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
@@ -71,13 +70,13 @@ def settings(lab):
     return json.loads(json.dumps(kept))
 
 
-def measure(name, seed):
+def train(name, seed):
     """Train one recipe with one seed, unless that was done; keeps and returns its scores."""
     key = f"recipe-{re.sub('[^a-z0-9]+', '-', name)}-{seed}"
     if result := tables.kept(key):
         return result
     lab = dataclasses.replace(CLASS, sample_every=CLASS.steps, **RECIPES[name])
-    root = public.ensure(lab)
+    root = published.ensure(lab)
     tf.keras.utils.set_random_seed(seed)
     gan = cyclegan.CycleGAN(
         *models.networks(lab),
@@ -89,9 +88,9 @@ def measure(name, seed):
     run.wait()
     result = {"recipe": name, "seed": seed, "profile": settings(lab), "machine": tables.machine()}
     if name in JUDGED:
-        metrics.choose(run.directory / "generators", public.validation(lab))
+        measure.choose(run.directory / "generators", published.validation(lab))
     for direction, network in (("ab", gan.generator_ab), ("ba", gan.generator_ba)):
-        result[f"validation {direction}"] = metrics.report(network, public.validation(lab), direction)
+        result[f"validation {direction}"] = metrics.report(network, published.validation(lab), direction)
         if name in JUDGED:
             result[f"held-out {direction}"] = metrics.report(network, root, direction)
             chosen = translate.load_generator(run.directory / "generators" / f"chosen-{direction}")
@@ -147,7 +146,7 @@ def main():
     cyclegan.share_cores()
     for name in options.names:
         for seed in options.seeds:
-            result = measure(name, seed)
+            result = train(name, seed)
             print(name, seed, {key: round(result[key]["gain"], 2) for key in result if key[-2:] in ("ab", "ba")})
     if options.write:
         tables.write("recipes", recipes())

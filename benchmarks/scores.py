@@ -10,23 +10,22 @@ import functools
 import json
 import sys
 
-from labutils import console, files, metrics, profile, translate
-from labutils.datasets import public
+from labutils import console, files, measure, metrics, profile, published, translate
 
-BASELINES = {"copy": lambda root, direction: metrics.copy, "colour matching": metrics.colour_matching}
+BASELINES = {"copy": lambda root, direction: metrics.copy, "colour matching": measure.colour_matching}
 TOLERANCE = {"psnr": 0.05, "gain": 0.05, "ssim": 0.005, "accuracy": 0.01, "accepted": 0.02}
 
 
 @functools.cache
 def judge(root, size):
     """The domain classifier for a dataset, and its accuracy on real held-out pictures."""
-    classifier = metrics.DomainClassifier(size).fit(root)
+    classifier = measure.DomainClassifier(size).fit(root)
     return classifier, classifier.accuracy(root)
 
 
 def data_of(card):
     """The folder of the data that a card names, made if need be: the class profile's, at the card's size."""
-    return public.ensure(dataclasses.replace(profile.load("class"), dataset=card["data"], size=card["size"]))
+    return published.ensure(dataclasses.replace(profile.load("class"), dataset=card["data"], size=card["size"]))
 
 
 def score(generator, root, size, direction, limit=None):

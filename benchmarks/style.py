@@ -16,7 +16,7 @@ import tensorflow as tf
 from skimage import data
 
 from labutils import console, features, pictures, profile, style
-from labutils.datasets import styles
+from labutils.scenes import styles
 
 
 def transfer(size, vgg):

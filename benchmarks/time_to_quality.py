@@ -17,9 +17,9 @@ import tables
 import tensorflow as tf
 import textbook
 
-from labutils import console, cyclegan, layers, metrics, models, profile, training
-from labutils.datasets import pipeline, public
-from labutils.presets import PRESETS
+from labutils import console, cyclegan, layers, metrics, models, profile, published, training
+from labutils.datasets import pipeline
+from labutils.extras.presets import PRESETS
 
 GAIN, IN_A_ROW, EVERY = 2.0, 2, 50  # dB, evaluations, steps between them
 
@@ -94,7 +94,7 @@ SIDES = {"textbook": textbook_run, "course": course_run}
 
 def run(side, seed, cap, lab):
     """One training, as a dict; ``seconds`` is None if it ended before the quality was there."""
-    root = public.ensure(lab)
+    root = published.ensure(lab)
     tf.keras.utils.set_random_seed(seed)
     watch = SIDES[side](lab, root, seed, cap)
     return {"seconds": watch.reached, "cap": cap, "points": watch.points, "machine": tables.machine()}

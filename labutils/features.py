@@ -1,7 +1,7 @@
 """VGG's convolutional layers as an instrument: what a network trained on ImageNet sees in a picture.
 
 ``vgg()`` finds weights without downloading by surprise and says which it took. The shipped ones are 8-bit:
-``python -m labutils.features pack --help`` makes such a file from full weights.
+``python -m labutils.extras.packing --help`` makes such a file from full weights.
 Networks: Simonyan and Zisserman, "Very deep convolutional networks", 2014.
 """
 
@@ -288,11 +288,3 @@ def _h5_layers(arrays):
         backbone = "vgg19" if len(layers) == 16 else "vgg16"
         layers = dict(zip(layer_names(backbone), map(layers.get, ordered), strict=False))
     return layers
-
-
-if __name__ == "__main__":
-    from labutils import console
-    from labutils.packing import main
-
-    console.escape()
-    main()

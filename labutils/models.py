@@ -11,7 +11,6 @@ from functools import partial
 import tensorflow as tf
 
 from labutils.layers import AttentionBlend, Conv2D, Dropout, InstanceNormalization, ReflectionPadding2D, SizeMultiple
-from labutils.presets import PRESETS as PRESETS
 
 NORMALIZATIONS = {
     "instance": InstanceNormalization,

@@ -49,9 +49,9 @@ def resize(image, size):
     return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.LANCZOS))
 
 
-def to_uint8(image):
-    """Float [0, 255] to uint8, rounded and clipped."""
-    return np.clip(np.round(image), 0, 255).astype("uint8")
+def to_uint8(pictures, black=0.0, white=255.0):
+    """Pictures of any shape with values from ``black`` to ``white`` as uint8, rounded and clipped."""
+    return np.clip((np.asarray(pictures) - black) * (255 / (white - black)) + 0.5, 0, 255).astype(np.uint8)
 
 
 def keep_colours(result, content):

@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from labutils import files
-from labutils.translate import to_uint8
+from labutils.pictures import to_uint8
 
 LIMIT = 200  # sheets in a folder, at most
 
@@ -22,7 +22,7 @@ def make(gan, real_a, real_b):
     fake_a, same_a = tf.split(ba(tf.concat([real_b, real_a], 0), training=False), 2)
     pictures = {"real_a": real_a, "fake_b": fake_b, "cycled_a": ba(fake_b, training=False), "same_a": same_a}
     pictures |= {"real_b": real_b, "fake_a": fake_a, "cycled_b": ab(fake_a, training=False), "same_b": same_b}
-    return {name: to_uint8(images) for name, images in pictures.items()}
+    return {name: to_uint8(images, -1, 1) for name, images in pictures.items()}
 
 
 def judge(gan, pictures):
@@ -34,7 +34,7 @@ def judge(gan, pictures):
     for domain, discriminator in (("b", gan.discriminator_b), ("a", gan.discriminator_a)):
         fakes = pictures[f"fake_{domain}"]
         scores = tf.image.resize(discriminator(np.float32(fakes / 127.5 - 1), training=False), fakes.shape[1:3])
-        judged[f"scores_{domain}"] = to_uint8(scores * 2 - 1).repeat(3, axis=-1)
+        judged[f"scores_{domain}"] = to_uint8(scores, 0, 1).repeat(3, axis=-1)
     return judged
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils import files, layers, samples, translate
+from labutils import files, generators, layers, samples
 from labutils.background import Background
-from labutils.checkpoints import CheckpointError, Checkpoints
-from labutils.controls import Controls
+from labutils.checkpoints import CheckpointError, Checkpoints, Controls
 from labutils.datasets import folder, pipeline
 
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
@@ -264,11 +263,11 @@ class Run(Background):
         ended = self.step == self.target or self._stopping
         if self.step == 0 or (self.step % every and not ended):
             return
-        for direction, generator in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
+        for direction, network in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
             path = self.directory / "generators" / files.named(self.step, f"-{direction}")
             card = {"data": self.root.name, "direction": direction, "steps": self.step, "seed": self.seed}
             with self._writing():
-                translate.save_generator(generator, path, **card)
+                generators.save_generator(network, path, **card)
 
     @contextlib.contextmanager
     def _writing(self):

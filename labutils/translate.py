@@ -18,14 +18,10 @@ from labutils.generators import find as find
 from labutils.generators import load_generator as load_generator
 from labutils.generators import save_generator as save_generator
 from labutils.generators import shipped as shipped
+from labutils.pictures import to_uint8
 
 TILE = 512  # pixels; a side longer than this is translated in tiles
 SHEET = "contact-sheet"
-
-
-def to_uint8(pictures):
-    """Pictures in [-1, 1] as uint8."""
-    return np.clip(np.asarray(pictures) * 127.5 + 128, 0, 255).astype(np.uint8)
 
 
 def apply(generator, image, tile=TILE):
@@ -56,7 +52,7 @@ def apply(generator, image, tile=TILE):
         fake = tiles.apply(graph, picture, *tiling(network, tile))
     if not np.isfinite(fake).all():
         raise ValueError(f"The generator {_name(generator)} makes values that are not finite (NaN or infinite) of it.")
-    return to_uint8(fake[:height, :width])
+    return to_uint8(fake[:height, :width], -1, 1)
 
 
 def tiling(generator, tile=TILE):

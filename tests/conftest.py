@@ -16,7 +16,7 @@ def smoke():
 @pytest.fixture(scope="session")
 def orchard_root(tmp_path_factory):
     """A rendered orchard of 6 + 6 training pictures and 4 test pairs at 32 px."""
-    from labutils.datasets import orchard
+    from labutils.scenes import orchard
 
     return orchard.write(tmp_path_factory.mktemp("data") / "orchard", train=6, test=4, size=32, seed=3, progress=False)
 

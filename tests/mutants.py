@@ -97,7 +97,7 @@ MUTANTS = [
     ),
     (
         "pairing in the data: test pictures of different scenes",
-        "labutils/datasets/render.py",
+        "labutils/scenes/render.py",
         'f"test{domain}/{i:04}.png": first + i + 2 * SCENES_PER_SET',
         'f"test{domain}/{i:04}.png": first + i + "AB".index(domain) + 2 * SCENES_PER_SET',
         "test_rendered.py",

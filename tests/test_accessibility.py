@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from test_hygiene import PAGES, text_of
 
-from labutils import dashboard, models, plots
+from labutils import dashboard, models
 from labutils.dashboard.parts import Picture
+from labutils.figures import plots
 from labutils.training import Run
 
 ROOT = Path(__file__).parents[1]

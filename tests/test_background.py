@@ -12,8 +12,8 @@ from labutils import features, translate
 from labutils.background import Background
 from labutils.dashboard import TranslatePanel
 from labutils.dashboard.parts import Watching
-from labutils.datasets import styles
-from labutils.style_run import StyleRun
+from labutils.dashboard.style_run import StyleRun
+from labutils.scenes import styles
 from labutils.training import Run
 
 

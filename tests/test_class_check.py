@@ -13,8 +13,7 @@ import pytest
 import test_public
 from test_public import server as server
 
-from labutils import features
-from labutils.datasets import public
+from labutils import features, published
 
 TOOLS = Path(__file__).parents[1] / "tools"
 sys.path.insert(0, str(TOOLS))
@@ -98,7 +97,7 @@ def test_vgg_comes_from_the_mirror_whole_or_not_at_all(room, monkeypatch):
 @pytest.mark.parametrize("what", ["a header", "the body", "flood"])
 def test_a_mirror_that_drips_or_floods_is_given_up(room, monkeypatch, server, what):
     server.answers = [{**test_public.DRIPS, "flood": test_public.flood}[what]]
-    monkeypatch.setattr(public, "TIMEOUT", 0.3)
+    monkeypatch.setattr(published, "TIMEOUT", 0.3)
     monkeypatch.setattr(class_check, "MOST", 1_000_000)
     with pytest.raises(class_check.Missing, match="only .* bytes came in|more than the expected"):
         class_check.vgg(server.url)
@@ -109,7 +108,7 @@ def test_a_full_disk_is_no_missing_weights(room, monkeypatch, capsys):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(public, "copy", refuse)
+    monkeypatch.setattr(published, "copy", refuse)
     monkeypatch.setenv("LAB_MIRROR", str(room))
     assert class_check.main(["--port", free_port(), "--datasets"]) == 1
     assert re.search(
@@ -132,4 +131,4 @@ def test_the_guide_says_how_much_disk_and_how_to_fill_a_mirror():
     named = re.findall(r"https://\S+/(\S+)", guide.split("curl ")[1].split("```")[0])
     vgg = features.CACHED["vgg19"][0]
     assert named == ["apple2orange.zip", "horse2zebra.zip", vgg]
-    assert all(public.DATASETS[name.removesuffix(".zip")].urls[0] in guide for name in named if name != vgg)
+    assert all(published.DATASETS[name.removesuffix(".zip")].urls[0] in guide for name in named if name != vgg)

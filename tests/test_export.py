@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import export, models
+from labutils import models
+from labutils.extras import export
 
 
 @pytest.fixture(scope="module", params=["unet", "resnet"])

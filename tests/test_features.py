@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 from skimage import data
 
-from labutils import features, imagenet, packing
+from labutils import features
+from labutils.extras import imagenet, packing
 from labutils.pictures import resize
 from labutils.style_losses import gram_matrix
 
@@ -260,7 +261,7 @@ def test_packing_refuses_with_a_sentence(tmp_path):
 
 def test_the_command_explains_itself():
     result = subprocess.run(
-        [sys.executable, "-m", "labutils.features", "pack", "--help"],
+        [sys.executable, "-m", "labutils.extras.packing", "--help"],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],

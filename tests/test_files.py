@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from labutils import files
-from labutils.datasets import orchard
 from labutils.profile import home
+from labutils.scenes import orchard
 
 
 def test_what_is_written_is_there_at_the_end_and_not_before(tmp_path):

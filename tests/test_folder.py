@@ -18,6 +18,7 @@ from skimage import data
 from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
 from labutils.datasets.folder import ImageError, read_image
+from labutils.extras import archive
 
 PHOTO = data.coffee()[100:196, 200:328]  # 96 × 128
 
@@ -396,7 +397,7 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     report = folder.prepare(("~/fur", "~/coffee"), "~/own", 16)
     assert report.root == tmp_path / "own" and len(folder.files("~/own", "testB")) == 1
     assert shell.main(["prepare", "~/own", "--root=~/again", "--size", "8"]) == 0 and (tmp_path / "again").is_dir()
-    assert folder.from_npz(folder.to_npz("~/own", "~/own.npz", 8))[0].shape == (1, 8, 8, 3)
+    assert archive.from_npz(archive.to_npz("~/own", "~/own.npz", 8))[0].shape == (1, 8, 8, 3)
 
 
 @pytest.mark.parametrize("fault", ["nested", "no test folders", "webp", "blank in the name"])
@@ -452,19 +453,19 @@ def test_prepare_does_not_write_among_its_sources(tmp_path, root):
 
 def test_npz_and_back(tmp_path):
     root = folder.prepare(photographs(tmp_path), tmp_path / "own", 24).root
-    path = folder.to_npz(root, tmp_path / "own.npz", 24)
-    a, b = folder.from_npz(path)
+    path = archive.to_npz(root, tmp_path / "own.npz", 24)
+    a, b = archive.from_npz(path)
     assert a.shape == b.shape == (10, 24, 24, 3) and a.dtype == np.uint8
     np.testing.assert_array_equal(a[3], read_image(folder.files(root, "trainA")[3]))
-    with np.load(path) as archive:
-        assert archive.files == ["arr_0", "arr_1"]
-    assert folder.from_npz(folder.to_npz(root, path, 16, merge_test=True))[1].shape == (12, 16, 16, 3)
+    with np.load(path) as packed:
+        assert packed.files == ["arr_0", "arr_1"]
+    assert archive.from_npz(archive.to_npz(root, path, 16, merge_test=True))[1].shape == (12, 16, 16, 3)
 
 
 def test_npz_is_never_executed(tmp_path):
     np.savez(tmp_path / "x.npz", np.array([print], dtype=object), np.zeros(3))
     with pytest.raises(ValueError, match="no archive"):
-        folder.from_npz(tmp_path / "x.npz")
+        archive.from_npz(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8, 3)))
     with pytest.raises(ValueError, match="should be uint8.*float64"):
-        folder.from_npz(tmp_path / "x.npz")
+        archive.from_npz(tmp_path / "x.npz")

@@ -10,8 +10,9 @@ import tensorflow as tf
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from labutils import metrics, models, translate
-from labutils.datasets import folder, meadow, orchard
+from labutils import measure, metrics, models, translate
+from labutils.datasets import folder
+from labutils.scenes import meadow, orchard
 
 
 @pytest.fixture
@@ -56,15 +57,15 @@ def test_what_has_no_pixels_is_absent(pictures, tmp_path, monkeypatch):
     report = metrics.report(metrics.copy, root, "ba")
     assert sorted(report) == ["copy_fruit_psnr", "fruit_psnr", "fruit_ssim", "gain", "pictures"]
     judge = SimpleNamespace(probability=lambda fake: np.linspace(0, 1, len(fake)))
-    assert set(metrics.errors(metrics.copy, metrics.copy, judge, root, "ab")) == {"fruit", "classifier", "cycle"}
+    assert set(measure.errors(metrics.copy, metrics.copy, judge, root, "ab")) == {"fruit", "classifier", "cycle"}
     monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], none))  # nothing differs
     report = metrics.report(metrics.copy, root, "ab")
     assert sorted(report) == ["background_psnr", "background_ssim", "pictures"]
     some = np.stack([none[0], 1 - none[1], none[2]])
     monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], some))
-    errors = metrics.errors(metrics.copy, metrics.copy, judge, root, "ab")
+    errors = measure.errors(metrics.copy, metrics.copy, judge, root, "ab")
     assert np.isnan(errors["fruit"]).tolist() == [True, False, True]
-    assert [metrics.worst(errors)[measure].tolist() for measure in ("fruit", "background")] == [[1], [0, 2]]
+    assert [measure.worst(errors)[measure].tolist() for measure in ("fruit", "background")] == [[1], [0, 2]]
 
 
 def test_a_limit_renders_no_more_than_it_needs(orchard_root, monkeypatch):
@@ -107,9 +108,9 @@ def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
     *others, bias = network.get_weights()
     network.set_weights([*others, bias - [0, 0, 0, 100]])  # a mask of zeros: the picture is handed back
     translate.save_generator(network, tmp_path / "step-00000004-ba", steps=4)
-    gains = metrics.gains(tmp_path, orchard_root, "ba")
+    gains = measure.gains(tmp_path, orchard_root, "ba")
     translate.save_generator(network, tmp_path / "step-00000004-ab", steps=4)
-    assert metrics.choose(tmp_path, orchard_root)["ba"] == gains
+    assert measure.choose(tmp_path, orchard_root)["ba"] == gains
     assert translate.load_generator(tmp_path / "chosen-ba").card["steps"] == max(gains, key=gains.get)
     assert list(gains) == [4, 8] and gains == pytest.approx({4: 0, 8: painted}, abs=1e-5) and abs(painted) > 0.01
 
@@ -168,7 +169,7 @@ def test_kid_is_a_direct_sum_over_pairs():
         ]
         return sum(within) - 2 * sum(kernel(p, q) for p in x for q in y) / (len(x) * len(y))
 
-    value, error = metrics.kid(x, y)
+    value, error = measure.kid(x, y)
     assert value == pytest.approx(direct(x, y), abs=1e-6)
     left_out_x = [direct(np.delete(x, i, axis=0), y) for i in range(7)]
     left_out_y = [direct(x, np.delete(y, i, axis=0)) for i in range(6)]
@@ -180,30 +181,30 @@ def test_kid_is_a_direct_sum_over_pairs():
 def test_kid_of_one_distribution_is_zero_on_average_and_its_error_is_the_spread():
     """For two distributions that differ, the jackknife's error is the standard deviation of repeated values."""
     random = np.random.default_rng(1)
-    same = [metrics.kid(random.normal(size=(48, 8)), random.normal(size=(48, 8)))[0] for _ in range(200)]
+    same = [measure.kid(random.normal(size=(48, 8)), random.normal(size=(48, 8)))[0] for _ in range(200)]
     assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(200) and min(same) < 0
-    apart = [metrics.kid(random.normal(size=(48, 8)), random.normal(0.5, 1, (48, 8))) for _ in range(200)]
+    apart = [measure.kid(random.normal(size=(48, 8)), random.normal(0.5, 1, (48, 8))) for _ in range(200)]
     values, errors = np.transpose(apart)
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
     with pytest.raises(ValueError, match="at least 3"):
-        metrics.kid(np.zeros((2, 4)), np.zeros((9, 4)))
+        measure.kid(np.zeros((2, 4)), np.zeros((9, 4)))
 
 
 def test_features_are_vectors_of_one_length(pictures, monkeypatch):
-    features = metrics.features_of(pictures[0])
+    features = measure.features_of(pictures[0])
     assert features.shape == (3, 512)
     np.testing.assert_allclose((features**2).mean(axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match='"vgg16" or "inception"'):
-        metrics.features_of(pictures[0], "resnet")
+        measure.features_of(pictures[0], "resnet")
 
     def inception(include_top, weights, pooling):
         assert (include_top, weights, pooling) == (False, "imagenet", "avg")
         return lambda batch, training: batch[:, 0, :]  # the first of 299 rows stands for the features
 
     monkeypatch.setattr(tf.keras.applications, "InceptionV3", inception)
-    rows = metrics.features_of(pictures[0], "inception")
+    rows = measure.features_of(pictures[0], "inception")
     assert rows.shape == (3, 299, 3) and rows.min() < -0.9 and rows.max() > 0.9
-    metrics._network.cache_clear()
+    measure._network.cache_clear()
 
 
 def test_colour_matching_gives_the_other_domains_colours(orchard_root):
@@ -213,10 +214,10 @@ def test_colour_matching_gives_the_other_domains_colours(orchard_root):
 
     (real_a, _, _), (_, mean_b, deviation_b) = colours("trainA"), colours("trainB")
     real_a = real_a.mean() + 0.2 * (real_a - real_a.mean())  # pale, so that nothing is clipped
-    matched = metrics.colour_matching(orchard_root, "ab")(real_a)
+    matched = measure.colour_matching(orchard_root, "ab")(real_a)
     direct = (real_a - colours("trainA")[1]) / colours("trainA")[2] * deviation_b + mean_b
     np.testing.assert_allclose(matched, direct, atol=1e-5)
-    assert metrics.report(metrics.colour_matching(orchard_root, "ba"), orchard_root, "ba")["pictures"] == 4
+    assert metrics.report(measure.colour_matching(orchard_root, "ba"), orchard_root, "ba")["pictures"] == 4
 
 
 def test_the_worst_of_each_measure_come_first(orchard_root):
@@ -228,8 +229,8 @@ def test_the_worst_of_each_measure_come_first(orchard_root):
     def back(batch, training):
         return tf.constant(np.concatenate([real[:3], 1 - real[3:]]) * 2 - 1, tf.float32)
 
-    errors = metrics.errors(Oracle(spoilt), back, judge, orchard_root, "ab")
-    worst = metrics.worst(errors, count=2)
+    errors = measure.errors(Oracle(spoilt), back, judge, orchard_root, "ab")
+    worst = measure.worst(errors, count=2)
     assert [worst[measure][0] for measure in ("fruit", "background", "classifier", "cycle")] == [2, 2, 1, 3]
     assert errors["fruit"][0] < 0.01 and errors["cycle"][0] < 0.01
     np.testing.assert_allclose(errors["classifier"], [0.1, 0.9, 0.2, 0.3])
@@ -242,12 +243,12 @@ def test_the_classifier_learns_and_learns_the_same_again(tmp_path):
         for number in range(8):
             noise = np.random.default_rng([colour, number, len(folder_name)]).integers(0, 60, (16, 16, 3))
             Image.fromarray((colour + noise).astype(np.uint8)).save(tmp_path / folder_name / f"{number}.png")
-    first = metrics.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
+    first = measure.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
     assert first.accuracy(tmp_path) == 1
     dark, bright = np.full((2, 16, 16, 3), 0.35), np.full((3, 16, 16, 3), 0.75)
     assert first.accepts(dark, "a") == first.accepts(bright, "b") == 1
     assert first.accepts(np.concatenate([dark, bright]), "b") == pytest.approx(3 / 5)
-    again = metrics.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
+    again = measure.DomainClassifier(16, seed=1).fit(tmp_path, epochs=25)
     np.testing.assert_array_equal(first.probability(dark), again.probability(dark))
     with pytest.raises(ValueError, match="in \\[0, 1\\]"):
         first.probability(dark * 2 - 1)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import dashboard, diagrams, models
+from labutils import dashboard, models
+from labutils.figures import diagrams
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils.datasets import orchard, render
+from labutils.scenes import orchard, render
 
 FIRST_TEST_SCENE = 2 * render.SCENES_PER_SET
 

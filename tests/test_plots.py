@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labutils import plots
+from labutils.figures import plots
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 ALT = "white squares in rows and columns"

@@ -10,6 +10,7 @@ import tensorflow as tf
 from test_models import conv, random_pictures
 
 from labutils import cyclegan, models
+from labutils.extras import presets
 
 PRESET_PARAMETERS = {  # generator, discriminator
     "end-to-end": (35_276_553, 6_962_369),
@@ -49,7 +50,7 @@ def preset_networks():
 
     def make(name):
         if name not in made:
-            preset = models.PRESETS[name]
+            preset = presets.PRESETS[name]
             made[name] = [
                 models.build({**preset[part], "image_size": preset["image_size"]})
                 for part in ("generator", "discriminator")
@@ -63,12 +64,12 @@ def preset_networks():
 @pytest.mark.parametrize("name", PRESET_PARAMETERS)
 def test_preset_parameters(name, preset_networks):
     counts = tuple(network.count_params() for network in preset_networks(name))
-    assert counts == PRESET_PARAMETERS[name] == by_hand(models.PRESETS[name])
+    assert counts == PRESET_PARAMETERS[name] == by_hand(presets.PRESETS[name])
 
 
 def test_every_preset_is_tested():
-    assert models.PRESETS.keys() == PRESET_PARAMETERS.keys()
-    for preset in models.PRESETS.values():
+    assert presets.PRESETS.keys() == PRESET_PARAMETERS.keys()
+    for preset in presets.PRESETS.values():
         assert preset.keys() == {"image_size", "batch_size", "generator", "discriminator", "loss_weights"}
         json.dumps(preset)
 
@@ -103,7 +104,7 @@ def test_paint_has_no_leaky_relu_in_its_generator(preset_networks):
 
 def one_step(name):
     """One training step at the preset's native size; batch 1, also where the text takes 64."""
-    preset = models.PRESETS[name]
+    preset = presets.PRESETS[name]
     size = preset["image_size"]
     networks = [models.build({**preset[p], "image_size": size}) for p in ["generator"] * 2 + ["discriminator"] * 2]
     gan = cyclegan.CycleGAN(*networks, loss_weights=cyclegan.LossWeights(**preset["loss_weights"]), pool_size=2)

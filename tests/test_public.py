@@ -22,10 +22,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import datasets, files
+from labutils import datasets, files, published
 from labutils.datasets import __main__ as shell
-from labutils.datasets import archive, folder, orchard, public
+from labutils.datasets import folder
 from labutils.profile import PROFILES
+from labutils.published import archive
+from labutils.scenes import orchard
 
 
 def whole_archive(name="pairs"):
@@ -112,11 +114,11 @@ def flood(handler):
 @pytest.fixture
 def server(monkeypatch):
     server = Server()
-    facts = public.Published(
+    facts = published.Published(
         "a", "b", len(ARCHIVE), hashlib.sha256(ARCHIVE).hexdigest(), urls=(f"{server.url}/pairs.zip",)
     )
-    monkeypatch.setitem(public.DATASETS, "pairs", facts)
-    monkeypatch.setattr(public, "PAUSE", 0)
+    monkeypatch.setitem(published.DATASETS, "pairs", facts)
+    monkeypatch.setattr(published, "PAUSE", 0)
     monkeypatch.delenv("LAB_MIRROR", raising=False)
     yield server
     server.http.shutdown()
@@ -144,10 +146,10 @@ def assert_whole(place):
 )
 def test_ends_with_one_whole_dataset(server, tmp_path, answers, requests):
     server.answers = answers
-    assert public.download("pairs", tmp_path) == tmp_path / "pairs"
+    assert published.download("pairs", tmp_path) == tmp_path / "pairs"
     assert_whole(tmp_path / "pairs")
     assert visible(tmp_path) == ["pairs"] and len(server.paths) == requests
-    public.download("pairs", tmp_path)  # there already: nothing is asked for
+    published.download("pairs", tmp_path)  # there already: nothing is asked for
     assert len(server.paths) == requests
 
 
@@ -164,8 +166,8 @@ def test_ends_with_one_whole_dataset(server, tmp_path, answers, requests):
 )
 def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_path, answer, requests, reason):
     server.answers = [answer]
-    with pytest.raises(public.DownloadError, match=reason) as caught:
-        public.download("pairs", tmp_path)
+    with pytest.raises(published.DownloadError, match=reason) as caught:
+        published.download("pairs", tmp_path)
     assert visible(tmp_path) == [] and len(server.paths) == requests
     assert f"curl -L -o pairs.zip {server.url}/pairs.zip" in str(caught.value)
     assert f"download pairs --root {tmp_path} --mirror pairs.zip" in str(caught.value)
@@ -174,8 +176,8 @@ def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_pat
 @pytest.mark.parametrize("what", DRIPS)
 def test_a_drip_is_given_up(server, tmp_path, monkeypatch, what):
     server.answers = [DRIPS[what], right]
-    monkeypatch.setattr(public, "TIMEOUT", 0.3)
-    download = threading.Thread(target=public.download, args=("pairs", tmp_path), daemon=True)
+    monkeypatch.setattr(published, "TIMEOUT", 0.3)
+    download = threading.Thread(target=published.download, args=("pairs", tmp_path), daemon=True)
     download.start()
     download.join(20)
     assert not download.is_alive() and len(server.paths) == 2
@@ -185,8 +187,8 @@ def test_a_drip_is_given_up(server, tmp_path, monkeypatch, what):
 def test_silence_is_given_up(server, tmp_path, monkeypatch):
     answered = threading.Event()
     server.answers = [lambda handler: answered.wait(20), right]
-    monkeypatch.setattr(public, "TIMEOUT", 0.3)
-    public.download("pairs", tmp_path)
+    monkeypatch.setattr(published, "TIMEOUT", 0.3)
+    published.download("pairs", tmp_path)
     answered.set()
     assert_whole(tmp_path / "pairs")
 
@@ -194,7 +196,7 @@ def test_silence_is_given_up(server, tmp_path, monkeypatch):
 def test_mirrors_in_their_order(server, tmp_path, monkeypatch):
     server.answers = [missing, missing, right]
     monkeypatch.setenv("LAB_MIRROR", f"{server.url}/room")
-    public.download("pairs", tmp_path, mirrors=[f"{server.url}/other.zip"])
+    published.download("pairs", tmp_path, mirrors=[f"{server.url}/other.zip"])
     assert server.paths == ["/other.zip", "/room/pairs.zip", "/pairs.zip"]
 
 
@@ -206,7 +208,7 @@ def test_a_local_mirror(server, tmp_path, monkeypatch, form):
     mirrors = {"folder": [place], "file": [place / "pairs.zip"], "file://": [place.as_uri()], "variable": []}[form]
     if form == "variable":
         monkeypatch.setenv("LAB_MIRROR", str(place))
-    public.download("pairs", tmp_path / "data", mirrors)
+    published.download("pairs", tmp_path / "data", mirrors)
     assert_whole(tmp_path / "data" / "pairs")
     assert server.paths == [] and (place / "pairs.zip").exists()
 
@@ -214,20 +216,20 @@ def test_a_local_mirror(server, tmp_path, monkeypatch, form):
 def test_a_wrong_local_mirror_is_passed_over(server, tmp_path):
     server.answers = [right]
     (tmp_path / "pairs.zip").write_bytes(b"x" * len(ARCHIVE))
-    public.download("pairs", tmp_path / "data", [tmp_path, tmp_path / "nowhere"])
+    published.download("pairs", tmp_path / "data", [tmp_path, tmp_path / "nowhere"])
     assert_whole(tmp_path / "data" / "pairs")
 
 
 DOWNLOAD = """
 import sys
 from labutils.datasets import public
-public.DATASETS["pairs"] = public.Published("a", "b", int(sys.argv[3]), sys.argv[4], urls=(sys.argv[2],))
-public.download("pairs", sys.argv[1])
+published.DATASETS["pairs"] = published.Published("a", "b", int(sys.argv[3]), sys.argv[4], urls=(sys.argv[2],))
+published.download("pairs", sys.argv[1])
 """
 
 
 def facts_of(name, root):
-    facts = public.DATASETS[name]
+    facts = published.DATASETS[name]
     return str(root), facts.urls[0], str(facts.bytes), facts.sha256
 
 
@@ -248,7 +250,7 @@ def test_what_a_killed_download_leaves_is_deleted_by_the_next(server, tmp_path):
         assert asked.wait(60)
         process.send_signal(signal.SIGKILL)
     assert len(visible(tmp_path)) == 1
-    public.download("pairs", tmp_path)
+    published.download("pairs", tmp_path)
     assert_whole(tmp_path / "pairs")
     assert visible(tmp_path) == ["pairs"]
 
@@ -262,7 +264,7 @@ def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypat
         right(handler)
 
     server.answers = [together]
-    threads = [threading.Thread(target=public.download, args=("pairs", tmp_path)) for _ in range(2)]
+    threads = [threading.Thread(target=published.download, args=("pairs", tmp_path)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -300,12 +302,12 @@ class Full(io.FileIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("module", [public, archive])
+@pytest.mark.parametrize("module", [published, archive])
 def test_a_full_disk_is_told_at_once_with_the_remedy(server, tmp_path, monkeypatch, module):
     server.answers = [right]
     monkeypatch.setattr(module, "open", Full, raising=False)
     with pytest.raises(files.DiskError, match="is full: make room, or set the variable LAB_HOME"):
-        public.download("pairs", tmp_path)
+        published.download("pairs", tmp_path)
     assert visible(tmp_path) == [] and len(server.paths) == 1  # another place would not help
 
 
@@ -314,12 +316,12 @@ def test_a_read_only_folder_is_told_with_the_remedy_unless_the_dataset_is_there(
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     server.answers = [right]
-    public.download("pairs", tmp_path)
+    published.download("pairs", tmp_path)
     for module, name in ((files.Path, "mkdir"), (files, "open"), (os, "replace")):
         monkeypatch.setattr(module, name, refuse, raising=False)
-    assert public.download("pairs", tmp_path) == tmp_path / "pairs"
+    assert published.download("pairs", tmp_path) == tmp_path / "pairs"
     with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} .* cannot be written to.*LAB_HOME"):
-        public.download("pairs", tmp_path / "data")
+        published.download("pairs", tmp_path / "data")
 
 
 def test_an_incomplete_archive_is_not_put_in_place(server, tmp_path, monkeypatch):
@@ -327,22 +329,22 @@ def test_an_incomplete_archive_is_not_put_in_place(server, tmp_path, monkeypatch
     with zipfile.ZipFile(content, "w") as file:
         file.writestr("pairs/trainA/0.jpg", b"x")
     content = content.getvalue()
-    facts = public.Published("a", "b", len(content), hashlib.sha256(content).hexdigest(), urls=(server.url,))
-    monkeypatch.setitem(public.DATASETS, "pairs", facts)
+    facts = published.Published("a", "b", len(content), hashlib.sha256(content).hexdigest(), urls=(server.url,))
+    monkeypatch.setitem(published.DATASETS, "pairs", facts)
     server.answers = [sends(content)]
     with pytest.raises(ValueError, match="'trainB'"):
-        public.download("pairs", tmp_path)
+        published.download("pairs", tmp_path)
     assert visible(tmp_path) == []
 
 
 def test_unknown_name():
     with pytest.raises(ValueError, match="apple2orange, horse2zebra.*Did you mean 'apple2orange'"):
-        public.download("apples2oranges")
+        published.download("apples2oranges")
 
 
 def test_facts_are_complete():
-    assert len(public.DATASETS) == 8
-    for name, facts in public.DATASETS.items():
+    assert len(published.DATASETS) == 8
+    for name, facts in published.DATASETS.items():
         assert len(bytes.fromhex(facts.sha256)) == 32 and facts.bytes > 30e6
         assert all(url.startswith("https://") and url.endswith(f"/{name}.zip") for url in facts.urls)
 
@@ -491,21 +493,21 @@ def test_what_is_no_whole_zip(tmp_path, kind):
 
 
 def test_ensure_renders_once(tmp_path):
-    place = public.ensure(PROFILES["smoke"], tmp_path)
+    place = published.ensure(PROFILES["smoke"], tmp_path)
     assert place == tmp_path / f"orchard-32-16-v{orchard.VERSION}" and len(folder.files(place, "trainA")) == 16
     first = os.stat(place / "orchard.json").st_mtime_ns
-    assert public.ensure(PROFILES["smoke"], tmp_path) == place
+    assert published.ensure(PROFILES["smoke"], tmp_path) == place
     assert os.stat(place / "orchard.json").st_mtime_ns == first
 
 
 def test_validation_scenes_are_no_others_and_photographs_have_none(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     lab = PROFILES["smoke"]
-    place = public.validation(lab)
-    record, other = (json.loads((root / "orchard.json").read_text()) for root in (place, public.ensure(lab)))
+    place = published.validation(lab)
+    record, other = (json.loads((root / "orchard.json").read_text()) for root in (place, published.ensure(lab)))
     assert record["test"] == 4 and record["size"] == 32  # half of the profile's 8
     assert not set(record["scenes"].values()) & set(other["scenes"].values())
-    assert public.validation(dataclasses.replace(lab, dataset="apple2orange")) is None
+    assert published.validation(dataclasses.replace(lab, dataset="apple2orange")) is None
 
 
 def test_shell_renders_and_prepares(tmp_path, capsys):

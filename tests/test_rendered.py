@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from labutils import datasets
-from labutils.datasets import render
+from labutils.scenes import render
 
 
 @pytest.fixture(params=datasets.RENDERED)

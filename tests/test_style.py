@@ -5,8 +5,8 @@ from skimage import data
 from threadpoolctl import threadpool_info
 
 from labutils import features, pictures, style
-from labutils.datasets import styles
-from labutils.style_run import StyleRun
+from labutils.dashboard.style_run import StyleRun
+from labutils.scenes import styles
 
 LAYERS = {"block1_conv1": 1.0, "block2_conv1": 2.0}
 SMALL = {"layer_weights": LAYERS, "content_layer": "block2_conv2"}

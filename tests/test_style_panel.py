@@ -9,8 +9,8 @@ from PIL import Image
 from labutils import features, pictures, profile
 from labutils.dashboard import StylePanel, parts
 from labutils.dashboard import style as dashboard
-from labutils.datasets import styles
-from labutils.style_run import StyleRun
+from labutils.dashboard.style_run import StyleRun
+from labutils.scenes import styles
 
 SMALL = {"layer_weights": {"block1_conv1": 1.0, "block1_conv2": 1.0}, "content_layer": "block1_conv2"}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labutils.datasets import styles
+from labutils.scenes import styles
 
 
 @pytest.mark.parametrize("name", styles.STYLES)

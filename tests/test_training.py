@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import cyclegan, files, metrics, models, profile, samples, training
+from labutils import cyclegan, files, measure, models, profile, samples, training
 from labutils.checkpoints import CheckpointError
 from labutils.training import LinearDecay, Run
 
@@ -578,7 +578,7 @@ def test_files_beside_ours_are_ignored_wherever_they_are_listed(begun, make_gan,
     run.start()
     run.wait(120)
     assert run.step == 12 and run.state == "finished"
-    assert list(metrics.gains(begun / "generators", orchard_root, "ab")) == [3, 6, 9, 12]
+    assert list(measure.gains(begun / "generators", orchard_root, "ab")) == [3, 6, 9, 12]
     for folder, ending in (("checkpoints", ""), ("samples", ".png"), ("generators", "-ab.json")):
         assert all((begun / folder / name.format(ending)).exists() for name in STRANGERS)  # and nobody's are deleted
 

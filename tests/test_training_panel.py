@@ -17,8 +17,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from labutils import checkpoints, datasets, metrics, samples
-from labutils.dashboard import TrainingPanel, drawing, parts
+from labutils.dashboard import TrainingPanel, parts
 from labutils.dashboard import training as dashboard
+from labutils.figures import drawing
 from labutils.training import Run
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from labutils import console, files, profile
-from labutils.datasets import public
+from labutils import console, files, profile, published
 
 MOST = 200_000_000  # bytes of a weights file; VGG19 without its last layers has 80 million
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples
@@ -88,15 +87,15 @@ def rendered():
     lab = profile.load()
     cards = [json.loads(card.read_text(encoding="utf-8")) for card in PRETRAINED.glob("*-ab.json")]
     wanted = {(lab.dataset, lab.size), *((card["data"], card["size"]) for card in cards)}
-    places = [public.ensure(dataclasses.replace(lab, dataset=name, size=size)) for name, size in sorted(wanted)]
-    places.append(public.validation(lab))  # None without a truth
+    places = [published.ensure(dataclasses.replace(lab, dataset=name, size=size)) for name, size in sorted(wanted)]
+    places.append(published.validation(lab))  # None without a truth
     return f"profile {lab.name}: {', '.join(place.name for place in places if place)}"
 
 
-def published(name):
+def fetched(name):
     try:
-        return str(public.download(name, profile.home("data")))
-    except (ValueError, public.DownloadError) as error:
+        return str(published.download(name, profile.home("data")))
+    except (ValueError, published.DownloadError) as error:
         raise Missing(error) from None
 
 
@@ -111,7 +110,7 @@ def vgg(mirror, backbone="vgg19"):
     place = features.cache_folders()[0] / name
     try:
         with files.aside(place) as aside:
-            public.copy(address, aside, backbone.upper(), MOST)
+            published.copy(address, aside, backbone.upper(), MOST)
             if hashlib.md5(aside.read_bytes()).hexdigest() != md5:
                 raise Missing(f"{address} is not the {backbone.upper()} that Keras publishes (another MD5)")
     except files.DiskError:
@@ -132,7 +131,7 @@ def main(argv=None):
     items = {"versions": versions, "disk": disk, "port": lambda: port(arguments.port)}
     items |= {"shipped weights": shipped, "rendered data": rendered}
     if mirror := os.environ.get("LAB_MIRROR"):
-        items |= {name: lambda name=name: published(name) for name in arguments.datasets}
+        items |= {name: lambda name=name: fetched(name) for name in arguments.datasets}
         items["VGG19"] = lambda: vgg(mirror)
     missing = 0
     for name, item in items.items():

@@ -3,8 +3,8 @@
 import ipywidgets as widgets
 import numpy as np
 
-from labutils import plots
 from labutils.dashboard import parts
+from labutils.figures import plots
 
 
 class AugmentationPanel(widgets.VBox):

@@ -4,8 +4,9 @@ import ipywidgets as widgets
 import numpy as np
 import tensorflow as tf
 
-from labutils import diagrams, models, plots
+from labutils import models
 from labutils.dashboard import parts
+from labutils.figures import diagrams, plots
 
 WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "360px", "max_width": "100%"}}
 WRAPPED = {"flex_flow": "row wrap"}

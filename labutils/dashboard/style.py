@@ -5,10 +5,11 @@ import time
 import ipywidgets as widgets
 from markupsafe import Markup
 
-from labutils import plots, profile, translate
+from labutils import profile, translate
 from labutils.dashboard import parts
+from labutils.dashboard.style_run import StyleRun
 from labutils.datasets.reading import ImageError
-from labutils.style_run import StyleRun
+from labutils.figures import plots
 
 SLIDERS = {"content": (10.0, 0.1), "style": (40.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step
 COLOURS = {"the painting's": "style", "the photograph's (luminance)": "luminance", "matched statistics": "matched"}

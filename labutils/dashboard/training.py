@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from labutils import datasets, files, metrics, samples
 from labutils.checkpoints import CheckpointError
-from labutils.dashboard import drawing, parts
+from labutils.dashboard import parts
+from labutils.figures import drawing
 
 SLIDERS = {  # control: (description with its unit, the unit, highest value and step in units)
     "adversarial": ("adversarial weight (×)", 1.0, 5.0, 0.1),

@@ -5,7 +5,7 @@ import importlib
 import os
 from pathlib import Path
 
-# Rendered offline, with truth: each is a module here with render_pair, write and VARIETIES.
+# Rendered offline, with truth: the names of their modules in the side room ``scenes``.
 RENDERED = ("orchard", "paddock", "meadow")
 
 
@@ -15,7 +15,7 @@ def rendered(name):
         near = difflib.get_close_matches(str(name), RENDERED, 1, 0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No rendered dataset is called {name!r}: there are {', '.join(RENDERED)}.{hint}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"labutils.scenes.{name}")  # the data name the module that rendered them
 
 
 def truth_of(root):

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from labutils import console, datasets
-from labutils.datasets import folder, public
+from labutils import console, datasets, published
+from labutils.datasets import folder
 from labutils.datasets.opening import place
 from labutils.profile import home
 
@@ -16,10 +16,10 @@ def parser():
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    published = commands.add_parser("download", help="a published dataset: " + ", ".join(public.DATASETS))
-    published.add_argument("name", metavar="NAME", help="one of " + ", ".join(public.DATASETS))
-    published.add_argument("--root", type=place, default=home("data"), help="where to put it (%(default)s)")
-    published.add_argument(
+    download = commands.add_parser("download", help="a published dataset: " + ", ".join(published.DATASETS))
+    download.add_argument("name", metavar="NAME", help="one of " + ", ".join(published.DATASETS))
+    download.add_argument("--root", type=place, default=home("data"), help="where to put it (%(default)s)")
+    download.add_argument(
         "--mirror", action="append", default=[], help="an address or folder that holds NAME.zip; tried first"
     )
 
@@ -42,11 +42,11 @@ def parser():
 def run(arguments):
     """Do what ``arguments`` say; returns what to print."""
     if arguments.command == "download":
-        return public.download(arguments.name, arguments.root, arguments.mirror)
+        return published.download(arguments.name, arguments.root, arguments.mirror)
     if arguments.command == "prepare":
         source = (arguments.a, arguments.b) if arguments.b else arguments.a
         return folder.prepare(source, arguments.root, arguments.size)
-    root = arguments.root or public.rendered_place(arguments.command, arguments.size, arguments.train)
+    root = arguments.root or published.rendered_place(arguments.command, arguments.size, arguments.train)
     numbers = {key: getattr(arguments, key) for key in ("train", "test", "size", "seed")}
     return datasets.rendered(arguments.command).write(root, **numbers)
 
@@ -55,7 +55,7 @@ def main(argv=None):
     """The exit code: 0, or 1 with the reason on standard error (2 for a wrong command, from argparse)."""
     try:
         print(run(parser().parse_args(argv)))
-    except (ValueError, OSError, public.DownloadError) as error:
+    except (ValueError, OSError, published.DownloadError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -34,9 +34,11 @@ import sys
 import numpy as np
 from PIL import Image
 
-from labutils import datasets, plots, profile
+from labutils import datasets, profile, published
 from labutils.checks import check
-from labutils.datasets import folder, public
+from labutils.datasets import folder
+from labutils.extras import archive
+from labutils.figures import plots
 
 lab = profile.load()
 print(f"Profile {lab.name}: {lab.cost}.")
@@ -70,12 +72,12 @@ plots.grid(
 # ## The four folders
 #
 # Unpaired data is two heaps of pictures, each with a part held out for testing. The custom since the first
-# CycleGAN is four folders: `trainA`, `trainB`, `testA`, `testB`. `public.ensure` makes the profile's dataset, or
+# CycleGAN is four folders: `trainA`, `trainB`, `testA`, `testB`. `published.ensure` makes the profile's dataset, or
 # finds it where it made it before. Look at data before you train on it: many a failed training was a folder of
 # the wrong pictures. A rendered dataset also records its scenes, so that pairs can be counted.
 
 # %%
-root = public.ensure(lab)
+root = published.ensure(lab)
 counts = {name: len(folder.files(root, name)) for name in folder.FOLDERS}
 
 record = root / f"{lab.dataset}.json"
@@ -98,17 +100,17 @@ plots.grid(
 #
 # ## Three sources, one shape
 #
-# **Rendered** data needs no network. **Published** data is what papers compare on; `public.DATASETS` knows eight
+# **Rendered** data needs no network. **Published** data is what papers compare on; `published.DATASETS` knows eight
 # sets, with the size and the SHA-256 of each archive, so that half a file or another one is never taken for it.
 
 # %%
-for name, facts in public.DATASETS.items():
+for name, facts in published.DATASETS.items():
     pictures = " + ".join(f"{count:,}" for count in facts.counts[:2]) if facts.counts else "not on record"
     print(f"{name:24}{facts.bytes / 1e6:6.0f} MB  {pictures:>14}  {facts.domain_a} ↔ {facts.domain_b}")
 
 # %% [markdown]
 # The numbers with a plus are the training pictures of the two domains. Where none are on record, the archive itself
-# will tell. `public.download("apple2orange")` fetches one, and from a shell, in the folder of the course, the same is
+# will tell. `published.download("apple2orange")` fetches one; from a shell, in the folder of the course, the same is
 # `.venv/bin/python -m labutils.datasets download apple2orange` (try `--help`; in a classroom one computer can be the
 # `--mirror` of all others). Nothing is downloaded here.
 #
@@ -132,7 +134,7 @@ print(report)
 # `folder.prepare` left the four folders of clean square pictures, held every tenth picture out for testing, and named
 # the file it could not read instead of stopping at it. Put your own two folders in the line that calls `prepare`, and
 # another name for `fur2coffee`: then your photographs are a dataset like any other. Lessons 1 and 3 run on it if you
-# write `root = profile.home("data", "fur2coffee")` in place of `root = public.ensure(lab)`. Lesson 2 measures against
+# write `root = profile.home("data", "fur2coffee")` in place of `root = published.ensure(lab)`. Lesson 2 measures with
 # a truth, which photographs do not have, and keeps the orchard; so does lesson 4, whose section "Your own pictures"
 # says what else to change. Lesson 5 paints any photograph and needs no dataset.
 #
@@ -176,8 +178,8 @@ plots.grid(
 # channel takes one byte as `uint8` (0 to 255), but four as `float32`.
 
 # %%
-path = folder.to_npz(root, profile.home("data", f"{lab.dataset}.npz"), size=lab.size)
-array_a, array_b = folder.from_npz(path)
+path = archive.to_npz(root, profile.home("data", f"{lab.dataset}.npz"), size=lab.size)
+array_a, array_b = archive.from_npz(path)
 as_float = array_a.astype(np.float32) / 127.5 - 1
 in_files = sum(path.stat().st_size for path in folder.files(root, "trainA"))
 print(

@@ -35,9 +35,11 @@ import time
 import numpy as np
 from IPython.display import display
 
-from labutils import diagrams, models, plots, profile
+from labutils import models, profile
 from labutils.checks import check
-from labutils.datasets import orchard
+from labutils.extras import presets
+from labutils.figures import diagrams, plots
+from labutils.scenes import orchard
 
 lab = profile.load()
 print(f"Profile {lab.name}: {lab.cost}.")
@@ -515,11 +517,12 @@ for name, make in makers.items():
 # %%
 from dataclasses import replace
 
+from labutils import published
 from labutils.cyclegan import CycleGAN
-from labutils.datasets import pipeline, public
+from labutils.datasets import pipeline
 
 on_orchard = replace(lab, dataset="orchard", train=min(lab.train, 400), test=min(lab.test, 200))
-root = public.ensure(on_orchard)
+root = published.ensure(on_orchard)
 steps = min(lab.steps // 8, 600)
 
 
@@ -569,12 +572,12 @@ plots.grid(
 #
 # ## The networks of other texts
 #
-# You will meet CycleGAN in several tutorials and chapters. Their networks are kept by name in `models.PRESETS`, each a
+# You will meet CycleGAN in several tutorials and chapters. Their networks are kept by name in `presets.PRESETS`, each a
 # description that `models.build` turns into a network. Here is what distinguishes them.
 
 # %%
 print(f"{'':<18}pixels  {'generator':<18}parameters  discriminator's   sees  λ cycle, identity")
-for name, preset in models.PRESETS.items():
+for name, preset in presets.PRESETS.items():
     size, weights = preset["image_size"], preset["loss_weights"]
     g, d = (models.build({**preset[part], "image_size": size}) for part in ("generator", "discriminator"))
     print(f"{name:<18}{size:>6}  {g.name:<18}{g.count_params():>10,}{d.count_params():>17,}", end="")

@@ -30,16 +30,18 @@ import warnings
 import numpy as np
 from IPython.display import Image, display
 
-from labutils import cyclegan, datasets, files, losses, metrics, models, plots, profile, samples, training
+from labutils import cyclegan, datasets, files, losses, measure, metrics, models, profile, published, samples, training
 from labutils.checks import check
 from labutils.dashboard import TrainingPanel
-from labutils.datasets import orchard, pipeline, public
+from labutils.datasets import pipeline
+from labutils.figures import plots
+from labutils.scenes import orchard
 
 import tensorflow as tf  # isort: skip
 
 cyclegan.share_cores()  # on two cores: one for each direction
 lab = profile.load()
-root = public.ensure(lab)
+root = published.ensure(lab)
 print(f"Profile {lab.name}: {lab.cost}.")
 
 # %% [markdown]
@@ -504,8 +506,8 @@ plots.grid(
 # first, then some sixty generators translate a hundred pictures each: half a minute to two.
 
 # %%
-scenes = public.validation(lab)  # None for photographs
-gains = metrics.choose(run.directory / "generators", scenes) if scenes else {}
+scenes = published.validation(lab)  # None for photographs
+gains = measure.choose(run.directory / "generators", scenes) if scenes else {}
 for direction, gain in gains.items():
     print(f"{direction}: step {max(gain, key=gain.get)}")
 if curves := {direction: (list(gain), list(gain.values())) for direction, gain in gains.items()}:

@@ -32,10 +32,13 @@ import numpy as np
 import skimage.data
 from IPython.display import Image, display
 
-from labutils import export, metrics, models, plots, profile, translate
+from labutils import measure, metrics, models, profile, published, translate
 from labutils.checks import check
 from labutils.dashboard import TranslatePanel
-from labutils.datasets import folder, orchard, pipeline, public
+from labutils.datasets import pipeline
+from labutils.extras import archive, export
+from labutils.figures import plots
+from labutils.scenes import orchard
 
 lab = profile.load()
 print(f"Profile {lab.name}: {lab.cost}.")
@@ -58,7 +61,7 @@ def load_pair(place):
 pairs = {"shipped": load_pair(profile.home("pretrained", "orchard64"))}
 card = pairs["shipped"]["ab"].card
 own_size, lab = lab.size, dataclasses.replace(lab, dataset=card["data"], size=card["size"])
-root = public.ensure(lab)
+root = published.ensure(lab)
 for key, value in card.items():
     print(f"{key}: {value}")
 
@@ -103,7 +106,7 @@ except translate.WeightsError as error:
 place = profile.home("runs", f"lesson3-{lab.name}", "generators")
 if own_size == lab.size and (place / "chosen-ba.json").exists():  # the smoke profile's are smaller
     pairs["yours"] = load_pair(place / "chosen")
-scenes = public.validation(lab)
+scenes = published.validation(lab)
 gains = {name: [metrics.report(pair[d], scenes, d)["gain"] for d in pair] for name, pair in pairs.items()}
 for name, (gain_ab, gain_ba) in gains.items():
     print(f"{name:>7}: apples to oranges {gain_ab:5.1f} dB, oranges to apples {gain_ba:5.1f} dB")
@@ -138,9 +141,9 @@ for rows, text in (a_rows, "apples, as oranges, back again"), (b_rows, "oranges,
 
 # %%
 assert np.abs(same_b - real_b).mean() < np.abs(fake_b - real_a).mean()
-archive = folder.to_npz(root, profile.home("data", f"{root.name}-test.npz"), size=lab.size, merge_test=True)
+packed = archive.to_npz(root, profile.home("data", f"{root.name}-test.npz"), size=lab.size, merge_test=True)
 trips = []
-for pictures, there, back in zip(folder.from_npz(archive), ("ab", "ba"), ("ba", "ab"), strict=True):
+for pictures, there, back in zip(archive.from_npz(packed), ("ab", "ba"), ("ba", "ab"), strict=True):
     real = pictures[-3:] / np.float32(127.5) - 1
     fake = generators[there](real)
     trips.append([real, fake, generators[back](fake)])
@@ -220,7 +223,7 @@ plot
 # %%
 source, target = (profile.home("runs", f"six-scenes-{lab.name}", name) for name in ("apples", "oranges"))
 for number, side in enumerate((56, 64, 64, 72, 80, 96)):
-    scene = translate.to_uint8(orchard.render_pair(200_000 + number, side).a * 2 - 1)
+    scene = plots.as_uint8(orchard.render_pair(200_000 + number, side).a)
     translate.save_png(source / f"scene-{number}.png", scene)
 _ = translate.main([str(source), "--generator", "orchard64-ab", "--out", str(target), "--contact-sheet"])
 Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its translation into oranges.")
@@ -235,7 +238,7 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
-rivals = {d: {"copy": metrics.copy, "colour matching": metrics.colour_matching(root, d)} for d in generators}
+rivals = {d: {"copy": metrics.copy, "colour matching": measure.colour_matching(root, d)} for d in generators}
 for direction, generator in generators.items():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
@@ -252,7 +255,7 @@ for direction, generator in generators.items():
 # against B, and to ask how many translations it takes for the real thing. It has never seen a translation.
 
 # %%
-classifier = metrics.DomainClassifier(lab.size).fit(root)
+classifier = measure.DomainClassifier(lab.size).fit(root)
 print(f"right about {classifier.accuracy(root):.1%} of the real held-out pictures")
 real = pipeline.pictures(root, "testA", lab.size) / 2 + 0.5
 fakes = {name: metrics.translated(rival, real) for name, rival in (rivals["ab"] | {"trained": generator_ab}).items()}
@@ -279,7 +282,7 @@ for name, fake in fakes.items():
 
 # %%
 def shown(pictures, count):
-    return metrics.features_of(pictures[:count])
+    return measure.features_of(pictures[:count])
 
 
 random = np.random.default_rng(0)
@@ -290,8 +293,8 @@ few = min(48, len(held_out) - 2)
 plot = plots.Plot(figsize=(7, 2.6), alt="KID of 48 pictures, drawn 100 times: real oranges around 0, the fakes apart.")
 axis = plot.subplots()
 for row, (name, x) in enumerate(points.items()):
-    value, error = metrics.kid(x, oranges)
-    draws = [metrics.kid(*(random.permutation(p)[:few] for p in (x, oranges)))[0] for _ in range(100)]
+    value, error = measure.kid(x, oranges)
+    draws = [measure.kid(*(random.permutation(p)[:few] for p in (x, oranges)))[0] for _ in range(100)]
     axis.scatter(draws, row + random.uniform(-0.25, 0.25, 100), s=8, color=plots.COLOURS[row])
     print(
         f"{name}: KID {value:.3f} ± {error:.3f} of all, {np.mean(draws):.3f} ± {np.std(draws):.3f} over draws of {few}"
@@ -346,8 +349,8 @@ plots.grid(rows, titles, alt="The caricature's way back is perfect until its fak
 # error inside the fruit, by the error outside, by the classifier's doubt, by the cycle error.
 
 # %%
-errors = metrics.errors(generator_ab, generator_ba, classifier, root, "ab")
-gallery = metrics.worst(errors, count=10)
+errors = measure.errors(generator_ab, generator_ba, classifier, root, "ab")
+gallery = measure.worst(errors, count=10)
 print("correlation of fruit with", ", ".join(errors), np.corrcoef(list(errors.values()))[0].round(2), sep="\n")
 rows = [pictures[worst] for worst in gallery.values() for pictures in (real, fakes["trained"])]
 titles = [text for measure in gallery for text in (f"worst by {measure}", "translated")]
@@ -387,9 +390,9 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 #
 #     .venv/bin/python -m labutils.datasets prepare FOLDER_A FOLDER_B --root data/mine --size 286
 #
-# Lesson 3 trains on it with `root = profile.home("data", "mine")` in place of `root = public.ensure(lab)`. It refuses
-# to continue the orchard's run: give `training.Run` another folder, such as `profile.home("runs", "mine")`. To go
-# through this lesson with what it made, run these lines after the cell that chooses the best pair:
+# Lesson 3 trains on it with `root = profile.home("data", "mine")` in place of `root = published.ensure(lab)`. It
+# refuses to continue the orchard's run: give `training.Run` another folder, such as `profile.home("runs", "mine")`. To
+# go through this lesson with what it made, run these lines after the cell that chooses the best pair:
 #
 #     root, place = profile.home("data", "mine"), profile.home("runs", "mine", "generators")
 #     generators = load_pair(place / "step-00003000")  # or another of the steps kept there
@@ -409,7 +412,7 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 
 # %%
 for name in ("horse2zebra", "monet2photo"):
-    facts = public.DATASETS[name]
+    facts = published.DATASETS[name]
     epoch = max(facts.counts[:2])
     print(f"{facts.domain_a} and {facts.domain_b}, {facts.bytes / 1e6:.0f} MB, 200 epochs of {epoch:,} pictures:")
     print(f'  lab = dataclasses.replace(lab, dataset="{name}", steps={200 * epoch}, constant_steps={100 * epoch})')
@@ -499,7 +502,7 @@ check("4-pad", rows_to_add)
 # %% [markdown]
 # ### Exercise 5 — KID
 #
-# Write the value of `metrics.kid` for two sets of points, `x` with shape (n, channels) and `y` (m, channels): the mean
+# Write the value of `measure.kid` for two sets of points, `x` with shape (n, channels) and `y` (m, channels): the mean
 # kernel over all pairs of *different* points of `x`, the same for `y`, less twice the mean over all pairs of one of
 # each. The kernel is (x·y / channels + 1)³.
 

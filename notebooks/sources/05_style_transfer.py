@@ -22,9 +22,11 @@ import numpy as np
 from matplotlib import colormaps
 from skimage import data
 
-from labutils import dashboard, features, imagenet, pictures, plots, profile, style
+from labutils import dashboard, features, pictures, profile, style
 from labutils.checks import check
-from labutils.datasets import styles
+from labutils.extras import imagenet
+from labutils.figures import plots
+from labutils.scenes import styles
 
 lab = profile.load()
 print(f"Profile {lab.name}: {lab.cost}.")

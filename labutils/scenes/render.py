@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labutils import files
+from labutils.pictures import to_uint8
 
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
@@ -189,7 +190,7 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
 
     def save(file):
         picture = render(record["scenes"][file], size, "a" if file.split("/")[0].endswith("A") else "b")
-        picture = Image.fromarray((picture * 255 + 0.5).astype(np.uint8))
+        picture = Image.fromarray(to_uint8(picture, 0, 1))
         picture.save(aside / file, quality=95, subsampling=0)
 
     with files.scratch(root) as aside:

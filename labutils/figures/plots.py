@@ -9,6 +9,8 @@ from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from labutils.pictures import to_uint8
+
 # Okabe and Ito's palette: told apart with every common form of colour blindness. Pair it with line styles.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDEST = 10  # inches: a page of JupyterLab shows wider figures smaller, and their text with them
@@ -52,14 +54,13 @@ def as_uint8(image, black=0):
     image = np.asarray(image)
     if image.dtype == np.uint8:
         return image
-    image = (image.astype(float) - black) / (1 - black)
-    if not (image.min() >= -0.05 and image.max() <= 1.05):
-        low, high = (edge * (1 - black) + black for edge in (image.min(), image.max()))
+    low, high, room = image.min(), image.max(), 0.05 * (1 - black)
+    if not (low >= black - room and high <= 1 + room):
         raise ValueError(
             f"A picture to show is uint8, or has values in [{black}, 1]; this one has some from {low:.3g} to "
             f"{high:.3g}. For values in [-1, 1] pass black=-1."
         )
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_uint8(image, black, 1)
 
 
 def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4, caption="", black=0):

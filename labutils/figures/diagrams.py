@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from labutils.plots import COLOURS, Plot, as_uint8
+from labutils.figures.plots import COLOURS, Plot, as_uint8
 
 KINDS = {"halves": COLOURS[0], "keeps": "0.6", "doubles": COLOURS[1]}
 AXES = {  # which values of (picture, channel) share their statistics: one number for each that does

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from labutils.datasets import render as r
+from labutils.scenes import render as r
 
 # Coat, mane and tail, lower legs and muzzle.
 COATS = {

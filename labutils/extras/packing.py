@@ -1,6 +1,6 @@
 """Make the 8-bit weights file of a room from full VGG weights, and compare it with the shipped one.
 
-``python -m labutils.features pack WEIGHTS``
+``python -m labutils.extras.packing WEIGHTS``
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labutils import features, files
+from labutils import console, features, files
 
 ATTRIBUTION = {
     "authors": "Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman)",
@@ -67,15 +67,13 @@ def compare(path, shipped):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m labutils.features", description=features.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("pack", help="make the 8-bit file from full weights", description=__doc__)
+    command = argparse.ArgumentParser(prog="python -m labutils.extras.packing", description=__doc__)
     command.add_argument("source", help="full VGG16 or VGG19 weights, .h5 or .npz")
     command.add_argument("--to", help="the file to write (default: pretrained/NETWORK_features_8bit.npz)")
     command.add_argument(
         "--until", default="block4_conv2", help="the last layer kept (default: %(default)s; all that lesson 5 looks at)"
     )
-    options = parser.parse_args(arguments)
+    options = command.parse_args(arguments)
     try:
         network = features.backbone_of(features.read_weights(options.source))
         shipped = features.PRETRAINED / "vgg16_features_8bit.npz"
@@ -97,3 +95,8 @@ def main(arguments=None):
             features.vgg(weights=target)  # says what it found
     except (OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error
+
+
+if __name__ == "__main__":
+    console.escape()
+    main()

@@ -12,8 +12,8 @@ from urllib.request import url2pathname
 
 from labutils import datasets, files
 from labutils.datasets import folder
-from labutils.datasets.archive import unpack
 from labutils.profile import home
+from labutils.published.archive import unpack
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"

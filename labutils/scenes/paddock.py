@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from labutils.datasets import animals
-from labutils.datasets import render as r
-from labutils.datasets.render import Pair
+from labutils.scenes import animals
+from labutils.scenes import render as r
+from labutils.scenes.render import Pair
 
 VERSION = 1
 VARIETIES = ("bay", "chestnut", "grey")

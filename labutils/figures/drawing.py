@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
-from labutils import plots
+from labutils.figures import plots
 
 DIRECTIONS = {"ab": "A to B", "ba": "B to A"}
 CURVES = {

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from labutils.datasets import render as r
-from labutils.datasets.render import Pair
+from labutils.scenes import render as r
+from labutils.scenes.render import Pair
 
 VERSION = 1
 VARIETIES = ("day", "evening", "overcast")  # the light in the photograph

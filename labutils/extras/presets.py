@@ -1,4 +1,4 @@
-"""The networks and loss weights of the texts this course joins; ``models.PRESETS`` is the same dictionary.
+"""The networks and loss weights of the tutorials this course draws on.
 
 Each preset: ``image_size`` and ``batch_size``, what ``models.build`` takes for the ``generator`` and the
 ``discriminator`` (without the size), and the ``loss_weights``.

@@ -1,0 +1,1 @@
+"""What a course needs beside its lessons: presets of other tutorials, exports, packed weights."""

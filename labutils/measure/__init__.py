@@ -1,0 +1,154 @@
+"""Measuring beyond a metric: what judges without a truth, baselines, the worst pictures, and choosing a checkpoint."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from labutils import files, generators
+from labutils.datasets import folder
+from labutils.measure.classifier import DomainClassifier as DomainClassifier
+from labutils.metrics import nearest, psnr, squared_error, test_pairs, translated
+
+
+def gains(kept, root, direction):
+    """``report``'s gain of every generator of a run's folder ``kept``: ``{step: dB}``, by step."""
+    real, truths, mask = test_pairs(str(root), direction)
+    copied, found = psnr(real, nearest(real, truths, mask), mask), {}
+    paths = files.by_step(kept, f"-{direction}.json").values()
+    for path in tqdm(paths, f"measuring {direction}", unit=" steps"):
+        network = generators.load_generator(path)
+        fake = translated(network, real)
+        found[network.card["steps"]] = psnr(fake, nearest(fake, truths, mask), mask) - copied
+    return found
+
+
+def choose(kept, root):
+    """Of the generators in a run's folder ``kept``, save those with the most gain as ``chosen-ab`` and ``chosen-ba``.
+
+    Measured on the pairs in ``root``, which should not be those that judge the choice. Returns all gains,
+    ``{direction: {step: dB}}``.
+    """
+    found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")}
+    for direction, gain in found.items():
+        best = generators.load_generator(Path(kept) / files.named(max(gain, key=gain.get), f"-{direction}"))
+        generators.save_generator(best, Path(kept) / f"chosen-{direction}", **best.card)
+    return found
+
+
+def colour_matching(root, direction):
+    """The second baseline: a "generator" that gives its pictures the mean colour and contrast of the other domain.
+
+    Each channel is scaled and shifted, the same for all pictures, so that mean and standard deviation of the one
+    training folder become those of the other (after Reinhard et al. 2001, "Color Transfer between Images", in RGB).
+    """
+    (mean, deviation), (target_mean, target_deviation) = (
+        _colours(str(root), f"train{domain.upper()}") for domain in direction
+    )
+    factor = target_deviation / deviation
+    return lambda batch, training=False: np.clip((batch - mean) * factor + target_mean, -1, 1).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _colours(root, part):
+    """Mean and standard deviation of each channel of the pictures in ``root/part``, in [-1, 1]: two (3,)."""
+    sums = np.zeros((2, 3))
+    files = folder.files(root, part)
+    for path in files:
+        picture = folder.read_image(path) / 127.5 - 1
+        sums += picture.mean(axis=(0, 1)), (picture**2).mean(axis=(0, 1))
+    mean, square = sums / len(files)
+    return mean, np.sqrt(square - mean**2)
+
+
+def features_of(pictures, network="vgg16"):
+    """Pictures (n, height, width, 3) in [0, 1] as vectors for ``kid``, float64 (n, channels).
+
+    ``network``: "vgg16", the course's own 8-bit features: block 4 averaged over the picture, each vector scaled to a
+    mean square of 1; or "inception", the customary choice, whose weights Keras downloads (88 MB) if they are not there.
+    """
+    run, pictures = _network(network), np.asarray(pictures, np.float32)
+    return np.concatenate([run(batch) for batch in np.array_split(pictures, -(-len(pictures) // 25))]).astype(float)
+
+
+@functools.cache
+def _network(name):
+    import tensorflow as tf
+
+    from labutils import features
+
+    if name == "inception":
+        inception = tf.keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg")
+        return lambda batch: inception(tf.image.resize(batch, (299, 299)) * 2 - 1, training=False).numpy()
+    if name != "vgg16":
+        raise ValueError(f'Unknown network {name!r}: choose "vgg16" or "inception".')
+    vgg = features.vgg("vgg16", weights="packed")
+    vgg = features.cut(vgg, [vgg.output_names_by_layer[-1]])
+
+    def run(batch):
+        (maps,) = vgg(batch * 255, training=False).values()
+        means = maps.numpy().mean(axis=(1, 2))
+        return means / np.sqrt((means**2).mean(axis=1, keepdims=True))
+
+    return run
+
+
+def kid(features_x, features_y):
+    """Kernel Inception Distance of two sets of feature vectors, (n, channels) and (m, channels), at least 3 each.
+
+    Returns ``(value, standard_error)``. The value is the unbiased estimate of the squared maximum mean discrepancy with
+    the kernel (x·y / channels + 1)³: 0 on average for two samples of one distribution, so also below 0. The error is a
+    jackknife: the spread of the value when each picture in turn is left out. Bińkowski et al. 2018, "Demystifying
+    MMD GANs". Raises ``ValueError`` for fewer vectors or other shapes.
+    """
+    x, y = np.asarray(features_x, float), np.asarray(features_y, float)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 3:
+        raise ValueError(f"Give two sets of at least 3 vectors of one length, not {x.shape} and {y.shape}.")
+    xx, yy, xy = ((p @ q.T / x.shape[1] + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    np.fill_diagonal(xx, 0)
+    np.fill_diagonal(yy, 0)
+
+    def mmd(n, m, sum_xx, sum_yy, sum_xy):
+        return sum_xx / (n * (n - 1)) + sum_yy / (m * (m - 1)) - 2 * sum_xy / (n * m)
+
+    n, m, sums = len(x), len(y), (xx.sum(), yy.sum(), xy.sum())
+    without_x = mmd(n - 1, m, sums[0] - 2 * xx.sum(axis=1), sums[1], sums[2] - xy.sum(axis=1))
+    without_y = mmd(n, m - 1, sums[0], sums[1] - 2 * yy.sum(axis=1), sums[2] - xy.sum(axis=0))
+    variance = (n - 1) * without_x.var() + (m - 1) * without_y.var()
+    return float(mmd(n, m, *sums)), float(np.sqrt(variance))
+
+
+def errors(generator, back, classifier, root, direction, limit=None):
+    """How wrong each held-out translation is, by four measures: ``{measure: (n,)}``, higher is worse.
+
+    ``back`` is the generator of the way back. "fruit" and "background": the root of the mean squared error inside and
+    outside the mask; "cycle": the mean difference after the way back, all three in grey levels of 255. "classifier":
+    how sure ``classifier`` is that the translation is *not* of the target domain, from 0 to 1. A picture without
+    pixels inside or outside has NaN there; a measure of which no picture has any is left out.
+    """
+    real, truths, mask = test_pairs(str(root), direction, limit)
+    fake = translated(generator, real)
+    truth, outside = nearest(fake, truths, mask), mask == 0
+
+    def levels(weight):
+        pixels = weight.sum(axis=(1, 2))
+        return 255 * np.sqrt(squared_error(fake, truth, weight) / np.where(pixels, 3 * pixels, np.nan))
+
+    is_b = classifier.probability(fake)
+    measured = {
+        "fruit": levels(mask),
+        "background": levels(outside),
+        "classifier": 1 - is_b if direction == "ab" else is_b,
+        "cycle": 255 * np.abs(translated(back, fake) - real).mean(axis=(1, 2, 3)),
+    }
+    return {name: values for name, values in measured.items() if not np.isnan(values).all()}
+
+
+def worst(values, count=10):
+    """The failure gallery of ``errors``: ``{measure: indices of the count worst pictures, the worst first}``.
+
+    Pictures of which there was nothing to measure (NaN) are left out.
+    """
+    known = {measure: np.flatnonzero(~np.isnan(error)) for measure, error in values.items()}
+    return {measure: at[np.argsort(-values[measure][at], kind="stable")][:count] for measure, at in known.items()}
