@@ -141,6 +141,7 @@ GONE, ELSEWHERE, OLD = 2**30, "00000000", 10**9  # no such process, another comp
         (f"x{temporary(process=GONE)}", OLD, True),
         (temporary(process=GONE).replace("-set", ""), OLD, True),
     ],
+    ids=[f"case {number}" for number in range(9)],  # the names hold this process' number: other workers have others
 )
 def test_only_what_is_ours_and_abandoned_is_deleted(tmp_path, name, changed, left):
     folder_of(tmp_path / name, "part.png")

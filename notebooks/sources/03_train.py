@@ -62,8 +62,7 @@ fake_b = np.array([[0.8, 0.2, -0.8], [0.0, 0.1, 0.0]], np.float32)
 cycled_a = np.array([[0.7, -0.3, -0.6], [0.0, 0.0, 0.2]], np.float32)
 same_a = np.array([[0.8, -0.6, -0.6], [0.0, 0.0, 0.6]], np.float32)
 four, names = [real_a, fake_b, cycled_a, same_a], ["real_a", "fake_b", "cycled_a", "same_a"]
-small = [[x[None] for x in four]]
-plots.grid(small, column_titles=names, alt="A red, an orange, a paler red, a red fruit.", black=-1)  # 1 is white
+plots.grid([[x[None] for x in four]], None, names, alt="A red, an orange, a paler red, a red fruit.", black=-1)
 
 # %% [markdown]
 # - **Adversarial loss.** Say `discriminator_b` scores four patches of `fake_b` 0.9, 0.2, 0.0 and 0.5. The generator
