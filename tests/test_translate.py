@@ -297,6 +297,8 @@ NAMES = [
     ("A.png", "a.jpg", "b.png"),  # one name on Windows and macOS
     ("caf\u00e9.png", "cafe\u0301.png"),  # the same letters, written in two ways
     ("contact-sheet.png", "Contact-Sheet.jpg", "c.png"),
+    ("contact-sheet.png", "c.png"),  # on its own, it could keep its name
+    ("Contact-Sheet.webp", "c.png"),
     ("a.png", "a.png-2.png", "A.PNG", "a.PNG.png"),
 ]
 
