@@ -108,6 +108,8 @@ def _reason(path, error):
         if b"<svg" in text:
             return "is an SVG drawing: export it as PNG first"
         return "is an XML file, not a picture"
+    if isinstance(error, Image.UnidentifiedImageError) and head[:4] in (b"II*\0", b"MM\0*"):
+        return "is a TIFF of a kind that is not read here (measured data, a camera's raw picture): save it with 8 bits"
     if isinstance(error, Image.UnidentifiedImageError):
         return "is no picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM)"
     return f"is damaged or cut short ({error})"
