@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from labutils.datasets.opening import place
 from labutils.weights import WeightsError as WeightsError
 from labutils.weights import opened
 
@@ -189,7 +190,7 @@ def _find(backbone, weights):
         path = own if own.exists() else PRETRAINED / "vgg16_features_8bit.npz"
         _check_card(path)
         return path, f"{path.name[:5].upper()} trained on ImageNet (8-bit file of the course)"
-    path = Path(weights)
+    path = place(weights)
     if path.suffix not in (".h5", ".npz"):
         raise ValueError(
             f"Unknown weights {str(weights)!r}: choose 'auto', 'imagenet', 'packed', 'random', "

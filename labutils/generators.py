@@ -15,6 +15,7 @@ import numpy as np
 
 from labutils import files
 from labutils import weights as stored
+from labutils.datasets import opening
 from labutils.profile import home
 from labutils.weights import WeightsError as WeightsError
 
@@ -24,7 +25,7 @@ CARD = 2**20  # bytes of a card, at most
 
 def _paths(path):
     """The weight file and the card of ``path``, given with or without the ending."""
-    path = Path(path)
+    path = opening.place(path)
     stem = path.name.removesuffix(ENDING).removesuffix(".json")
     return path.with_name(stem + ENDING), path.with_name(stem + ".json")
 
@@ -52,7 +53,7 @@ def find(name):
 
     Raises ``WeightsError`` if there is none.
     """
-    places = [Path(name)]
+    places = [opening.place(name)]
     if Path(name).name == str(name):
         places.append(home("pretrained") / name)
     for path in places:
@@ -66,7 +67,7 @@ def find(name):
 
 def _refuse_other(path):
     """Raise ``WeightsError`` if ``path`` is a file of another kind, such as a whole Keras model."""
-    path = Path(path)
+    path = opening.place(path)
     if path.is_file() and not path.name.endswith((ENDING, ".json")) and not _paths(path)[0].is_file():
         kind = "a whole Keras model" if path.suffix in (".h5", ".hdf5", ".keras") else "not a generator's file"
         raise WeightsError(
@@ -101,6 +102,8 @@ def load_generator(path):
     try:
         role = re.sub(r"\W", "_", f"generator_{text.stem}", flags=re.ASCII)
         model = _filled(weights, card["spec"], role)
+    except WeightsError:
+        raise
     except Exception as error:  # on a stranger's numbers and arguments Keras raises all kinds of errors
         raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from error
     object.__setattr__(model, "card", {"name": text.stem, **card})
@@ -140,16 +143,17 @@ def _filled(path, spec, name):
         shapes = [f"{name} {[*(these - those)][:3]}" for name, these, those in
         (("only the file has", held, wanted), ("only the network has", wanted, held)) if these - those]  # fmt: skip
         raise ValueError(f"another architecture; arrays by shape: {'; '.join(shapes)}.")
-    if not all(np.isfinite(array).all() for array in numbers):
-        raise ValueError("it has values that are not finite.")
     model.load_weights(str(path))
+    if not all(np.isfinite(array).all() for array in model.get_weights()):  # of 64 bits, some do not fit into 32
+        raise ValueError("it has values that are not finite.")
     if _values(numbers) != _values(model.get_weights()):  # Keras 3 only warns of a layer that it does not find
         raise ValueError("its layers are called otherwise.")
     return model
 
 
 def _values(arrays):
-    return Counter(np.asarray(array, "int64" if array.dtype.kind == "i" else "float32").tobytes() for array in arrays)
+    with np.errstate(over="ignore"):
+        return Counter(np.asarray(x, "int64" if x.dtype.kind == "i" else "float32").tobytes() for x in arrays)
 
 
 def _kind(data):

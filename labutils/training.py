@@ -6,7 +6,6 @@ import os
 import time
 import traceback
 from collections import deque
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -69,8 +68,8 @@ class Run(Background):
 
     def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2, jit_compile=False):
         super().__init__()
-        self.gan, self.root, self.profile, self.seed = gan, Path(root), profile, seed
-        self.directory, self.callbacks = Path(directory), list(callbacks)
+        self.gan, self.root, self.profile, self.seed = gan, folder.place(root), profile, seed
+        self.directory, self.callbacks = folder.place(directory), list(callbacks)
         rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
         total = tf.Variable(float(profile.steps), name="total_steps")
         weights = gan.loss_weights

@@ -95,7 +95,7 @@ def save_png(path, image, settings=None):
 
     Written aside and moved into place. ``PIL.Image.open(path).text`` reads the fields back.
     """
-    path, fields = Path(path), PngImagePlugin.PngInfo()
+    path, fields = folder.place(path), PngImagePlugin.PngInfo()
     for key, value in (settings or {}).items():
         fields.add_text(key, value)
     with files.aside(path) as place:
@@ -148,7 +148,11 @@ def _translate(generator, source, target, tile, progress, outcome):
     if source.resolve() == target.resolve():
         raise ValueError(f"Translations into {target} would replace the pictures there: choose another folder.")
     generator = any_size(generator)
-    names = _names([path for path in folder.look(source) if not path.is_dir()])
+    paths = folder.look(source)
+    if not paths:
+        raise ValueError(f"{source} holds no files: put pictures there, or name another folder.")
+    outcome.skipped |= {path: "is a folder: translate it on its own" for path in paths if path.is_dir()}
+    names = _names([path for path in paths if not path.is_dir()])
     for path, name in tqdm(names.items(), "translating", unit=" pictures", disable=not progress):
         try:
             apply_file(generator, path, target / f"{name}.png", tile)
@@ -177,7 +181,8 @@ def contact_sheet(source, written, path, side=160, columns=3):
     columns = min(columns, len(written))
     cell, row = 2 * side + 20, side + 30
     page = Image.new("RGB", (columns * cell + 20, -(-len(written) // columns) * row + 20), "white")
-    draw, originals = ImageDraw.Draw(page), {folder.shown(path.name): path for path in folder.look(source)}
+    originals = {folder.shown(path.name): path for path in folder.look(folder.place(source))}
+    draw = ImageDraw.Draw(page)
     for number, target in enumerate(written):
         left, top = 20 + number % columns * cell, 20 + number // columns * row
         with Image.open(target) as fake:
@@ -196,11 +201,13 @@ def parser():
         epilog=f"Shipped generators: {', '.join(shipped())}. Files that are no pictures are listed and left out. "
         "Exit code: 0 done, 1 if anything failed, with the reason, 2 for a wrong command.",
     )
-    main.add_argument("folder", metavar="FOLDER", type=Path, help="where the pictures are (JPEG, PNG, WebP, TIFF, ...)")
+    main.add_argument(
+        "folder", metavar="FOLDER", type=folder.place, help="where the pictures are (JPEG, PNG, WebP, TIFF, ...)"
+    )
     main.add_argument(
         "--generator", metavar="NAME", required=True, help="a shipped one (below), or the path of NAME.weights.h5"
     )
-    main.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the translations go")
+    main.add_argument("--out", metavar="DIR", type=folder.place, required=True, help="where the translations go")
     main.add_argument(
         "--contact-sheet",
         "--sheet",
@@ -231,8 +238,7 @@ def main(argv=None):
     print(f"{len(written)} pictures written to {options.out}; {len(skipped)} files skipped, {len(failed)} failed")
     for what, reasons in (("skipped", skipped), ("failed", failed)):
         for path, reason in reasons.items():
-            text, encoding = f"  {what}: {path.name}: {reason}", getattr(sys.stdout, "encoding", None) or "utf-8"
-            print(text.encode(encoding, "backslashreplace").decode(encoding))  # names may be anything
+            print(f"  {what}: {folder.shown(path.name)}: {reason}")
     return code or int(bool(failed) or not written)
 
 

@@ -45,16 +45,21 @@ def opened(path):
         raise WeightsError(f"{path} cannot be read as weights: {str(error)[:300]}") from error
 
 
-@contextlib.contextmanager
-def _npz(path):
+def refuse_bomb(path, most):
+    """Raise ``ValueError`` if the arrays in an ``.npz`` file would take more than ``most`` bytes, before they do."""
     with zipfile.ZipFile(path) as file:
         parts = file.infolist()
-        unpacked = sum(part.file_size for part in parts)
-        if unpacked > UNPACKED:
-            raise ValueError(f"its arrays would take {unpacked:,} bytes, more than {UNPACKED:,}.")
-        for part in parts:  # the other ways to pack unpack without a limit
-            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{part.filename} is packed in a way that NumPy does not use.")
+    unpacked = sum(part.file_size for part in parts)
+    if unpacked > most:
+        raise ValueError(f"its arrays would take {unpacked:,} bytes, more than {most:,}.")
+    for part in parts:  # the other ways to pack unpack without a limit
+        if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{part.filename} is packed in a way that NumPy does not use.")
+
+
+@contextlib.contextmanager
+def _npz(path):
+    refuse_bomb(path, UNPACKED)
     with np.load(path, allow_pickle=False) as file:
         yield file
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labutils import checks
@@ -71,7 +72,7 @@ def test_an_unknown_exercise_names_those_there_are(lesson):
         checks.check("9-third", 42)
 
 
-@pytest.mark.parametrize("name", ["6-x", "x", "", "1", "3-pol", ".", 3, None])
+@pytest.mark.parametrize("name", ["6-x", "x", "", "1", "3-pol", ".", 3, None, ["3-pool"], {}, np.zeros(3)], ids=str)
 def test_any_other_name_gets_the_whole_list(name):
     with pytest.raises(ValueError, match="No exercise is called.*There are: 1-.*2-.*3-pool.*4-.*5-mix"):
         checks.check(name, 42)

@@ -7,7 +7,9 @@ import shlex
 import struct
 import subprocess
 import sys
+import tracemalloc
 import unicodedata
+import zipfile
 import zlib
 
 import numpy as np
@@ -469,3 +471,29 @@ def test_npz_is_never_executed(tmp_path):
     np.savez(tmp_path / "x.npz", np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8, 3)))
     with pytest.raises(ValueError, match="should be uint8.*float64"):
         archive.from_npz(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("kind", ["deflated", "bzip2", "claims", "pipe", "missing"])
+def test_npz_from_a_stranger_is_bounded(tmp_path, kind):
+    """100 MB of one value in 100 kB; an array that is said to have terabytes; what is no file."""
+    path, zeros = tmp_path / "x.npz", np.zeros((100, 580, 580, 3), np.uint8)
+    if kind == "pipe":
+        if sys.platform == "win32":
+            pytest.skip("Windows has no such files")
+        os.mkfifo(path)
+    elif kind != "missing":
+        method = zipfile.ZIP_BZIP2 if kind == "bzip2" else zipfile.ZIP_DEFLATED
+        shape = (2**20, 2**10, 2**10, 3) if kind == "claims" else zeros.shape
+        with zipfile.ZipFile(path, "w", method) as file:
+            for name in ("arr_0", "arr_1"):
+                with file.open(f"{name}.npy", "w") as part:
+                    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(part, head)
+                    part.write(zeros.data.cast("B")[: 10 if kind == "claims" else None])
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileNotFoundError if kind in ("pipe", "missing") else ValueError, match="x.npz"):
+            archive.from_npz(path)
+        assert tracemalloc.get_traced_memory()[1] < 10e6 or kind == "claims"  # reserved, not taken
+    finally:
+        tracemalloc.stop()

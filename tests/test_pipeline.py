@@ -253,6 +253,17 @@ def test_damage_inside_is_found_by_a_thorough_look(by_hand):
         pipeline.refuse_unfit(paths, thorough=True)
 
 
+@pytest.mark.parametrize("damage", ["a bit", "a hole", "the middle"])
+def test_test_pictures_that_cannot_be_decoded_are_named(by_hand, damage):
+    content = bytearray((by_hand / "trainA" / "whole.png").read_bytes())
+    middle = len(content) // 2
+    damages = {"a bit": bytes([content[middle] ^ 1]), "a hole": bytes(99), "the middle": b""}
+    content[middle : middle + (len(damages[damage]) or 99)] = damages[damage]
+    (by_hand / "trainA" / "inside.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"trainA cannot be trained on(.|\n)* prepare (.|\n)*inside.png: is damaged"):
+        pipeline.pictures(by_hand, "trainA", 16)
+
+
 def test_whole_files_are_not_decoded(by_hand, monkeypatch):
     """The look at every file before a training must stay cheap: thousands in a second or two."""
     monkeypatch.setattr(pipeline, "decode", None)

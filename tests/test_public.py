@@ -213,6 +213,16 @@ def test_a_local_mirror(server, tmp_path, monkeypatch, form):
     assert server.paths == [] and (place / "pairs.zip").exists()
 
 
+def test_a_tilde_is_the_home_folder(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.zip").write_bytes(ARCHIVE)
+    assert public.download("pairs", "~/data", ["~/pairs.zip"]) == tmp_path / "data" / "pairs" and not server.paths
+    assert datasets.rendered("orchard").write("~/orchard", 1, 1, 8, progress=False) == tmp_path / "orchard"
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_wrong_local_mirror_is_passed_over(server, tmp_path):
     server.answers = [right]
     (tmp_path / "pairs.zip").write_bytes(b"x" * len(ARCHIVE))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from labutils.datasets.opening import MEMORY, ImageError
+from labutils.datasets.opening import MEMORY, ImageError, shown
 from labutils.datasets.reading import read_image
 
 PHOTO = data.coffee()[100:196, 200:328]  # 96 × 128
@@ -371,7 +371,10 @@ MEASURED = {
     "int32.tif": GREY.astype(np.int32) - 1000,
     "uint32.tif": GREY.astype(np.uint32),
     "int16.tif": GREY.astype(np.int32).clip(0, 32767).astype(np.int16) - 1000,
+    "int8.tif": (GREY >> 8).astype(np.int8) - 100,
     "float.tif": GREY.astype(np.float32),
+    "float of 64 bits.tif": GREY.astype(np.float64),
+    "float of 16 bits.tif": (GREY >> 8).astype(np.float16),
     "12 bits.png": GREY >> 4,
     "12 bits.tif": GREY >> 4,
     "8 bits in 16.png": GREY >> 8,
@@ -392,3 +395,17 @@ def test_a_dark_photograph_stays_dark(tmp_path, brightest, colour):
     values = (np.linspace(0, brightest, 64)[None].repeat(9, 0)).astype(np.uint16)
     png(tmp_path / "x.png", values[..., None].repeat(3, -1) if colour else values)
     assert np.abs(read_image(tmp_path / "x.png") - values[..., None] / 257).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a\nb.jpg", r"a\nb.jpg"),
+        ("a\x1b[2Jb.jpg", r"a\x1b[2Jb.jpg"),
+        ("a\tb", r"a\tb"),
+        ("雨 é.jpg", "雨 é.jpg"),
+        ("\udce9", r"\udce9"),
+    ],
+)
+def test_a_name_is_one_line_of_text(name, text):
+    assert shown(name) == text

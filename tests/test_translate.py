@@ -230,6 +230,20 @@ def test_names_are_paths_or_shipped_generators(kept, tmp_path, monkeypatch):
     assert translate.find("./orchard64-ab") == translate.find("orchard64-ab") == Path("orchard64-ab")
 
 
+def test_a_tilde_is_the_home_folder(kept, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    mine = translate.load_generator(translate.find(f"~/{kept.name}"))
+    assert translate.save_generator(mine, "~/again") == tmp_path / "again.weights.h5"
+    photos.rename(tmp_path / "pictures")
+    command = ["~/pictures", "--generator=~/again", "--out=~/out", "--sheet"]
+    assert translate.main(command) == 0 and (tmp_path / "out" / "contact-sheet.png").is_file()
+    _, place = translate.apply_folder(mine, "~/pictures", "~/more"), tmp_path / "more"
+    translate.contact_sheet("~/pictures", [next(place.iterdir())], "~/sheet.png")
+    assert (tmp_path / "sheet.png").is_file() and not (tmp_path / "~").exists()
+
+
 def test_the_picture_file_says_what_made_it(kept, tmp_path):
     generator = translate.load_generator(kept)
     Image.new("RGB", (20, 50), "red").save(tmp_path / "täll.jpg")
@@ -283,6 +297,8 @@ NAMES = [
     ("A.png", "a.jpg", "b.png"),  # one name on Windows and macOS
     ("caf\u00e9.png", "cafe\u0301.png"),  # the same letters, written in two ways
     ("contact-sheet.png", "Contact-Sheet.jpg", "c.png"),
+    ("contact-sheet.png", "c.png"),  # on its own, it could keep its name
+    ("Contact-Sheet.webp", "c.png"),
     ("a.png", "a.png-2.png", "A.PNG", "a.PNG.png"),
 ]
 
@@ -300,6 +316,24 @@ def test_every_picture_has_an_output_of_its_own(names, kept, tmp_path, capsys):
     assert (out / "contact-sheet.png").is_file()
     assert sorted(Image.open(out / name).text["source"] for name in files) == sorted(names)
     assert f"{len(names)} pictures written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["folder", "called a picture", "link"])
+def test_a_folder_among_the_pictures_is_listed(kind, kept, photos, tmp_path, capsys):
+    place = photos / {"folder": "more", "called a picture": "more.jpg", "link": "linked"}[kind]
+    place.mkdir() if kind != "link" else place.symlink_to(tmp_path, target_is_directory=True)
+    assert translate.main([str(photos), "--generator", str(kept), "--out", str(tmp_path / "out")]) == 0
+    assert f"skipped: {place.name}: is a folder: translate it on its own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("inside", [[], [".hidden.jpg"], ["Thumbs.db"]])
+def test_an_empty_folder_is_said(inside, kept, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for name in inside:
+        (tmp_path / "photos" / name).touch()
+    command = [str(tmp_path / "photos"), "--generator", str(kept), "--out", str(tmp_path / "out")]
+    assert translate.main(command) == 1
+    assert "photos holds no files: put pictures there" in capsys.readouterr().err
 
 
 def test_one_failure_does_not_end_the_rest_and_is_counted(kept, photos, tmp_path, capsys):

@@ -116,6 +116,11 @@ def of(value):
     return put
 
 
+def of_64_bits(file, secret):
+    name, shape, _ = last(file)
+    file[name] = np.full(shape, 1e300)  # infinite in the network
+
+
 def text(file, secret):
     file["layers/note"] = "os.system('...')"
 
@@ -154,6 +159,7 @@ ATTACKS = [
     (never_written, "does not hold so many values"),
     (of(np.nan), "not finite"),
     (of(-np.inf), "not finite"),
+    (of_64_bits, "not finite"),
     (text, "layers/note holds object, not numbers"),
     (pairs, "not numbers"),
     (a_type, "not numbers"),

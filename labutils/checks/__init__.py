@@ -40,6 +40,7 @@ def check(name, value):
 
     Raises ``ValueError`` with the list of all exercises for any other name.
     """
+    name = name if isinstance(name, str) else repr(name)[:60]  # perhaps the answer: the two were swapped
     lessons = [module.name for module in pkgutil.iter_modules(__path__)]
     for lesson in lessons if name not in EXERCISES else []:  # all of them, so that the list below is whole
         importlib.import_module(f"{__name__}.{lesson}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 import warnings
 from pathlib import Path
@@ -25,8 +26,9 @@ class ImageError(ValueError):
 
 
 def shown(path):
-    """``path`` as text that can be printed: bytes of a name that are not UTF-8 as ``\\udc..``."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    """Return ``path`` as one line of text: bytes that are not UTF-8, new lines and the like as escapes."""
+    text = str(path).encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], text)  # a new line would break a list
 
 
 def place(path):
@@ -108,6 +110,8 @@ def _reason(path, error):
         if b"<svg" in text:
             return "is an SVG drawing: export it as PNG first"
         return "is an XML file, not a picture"
+    if isinstance(error, Image.UnidentifiedImageError) and head[:4] in (b"II*\0", b"MM\0*"):
+        return "is a TIFF of a kind that is not read here (measured data, a camera's raw picture): save it with 8 bits"
     if isinstance(error, Image.UnidentifiedImageError):
         return "is no picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM)"
     return f"is damaged or cut short ({error})"

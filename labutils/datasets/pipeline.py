@@ -147,4 +147,12 @@ def pictures(root, folder, size, limit=None):
     """
     found = list(itertools.islice(folders.files(root, folder), limit))
     refuse_unfit(found)
-    return np.stack([crop(fit(decode(os.fsencode(path)), size), size).numpy() for path in found])
+    return np.stack([crop(fit(_decoded(path), size), size).numpy() for path in found])
+
+
+def _decoded(path):
+    try:
+        return decode(os.fsencode(path))
+    except tf.errors.OpError:  # it names no file, and says nothing of a remedy
+        refuse_unfit([path], thorough=True)
+        raise

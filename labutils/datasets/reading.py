@@ -139,10 +139,10 @@ def _to_eight_bits(path, image, boxes, sixteen):
         most = max(int(np.asarray(image.crop(box)).max()) for box in boxes)
     elif sixteen and image.mode in ("RGB", "RGBA"):  # Pillow keeps the upper 8 bits
         most = 256 * max(high for _, high in image.getextrema()[:3])
-    if image.mode == "I" and image.format not in ("PPM", "PNG"):
+    if (image.mode == "I" and image.format not in ("PPM", "PNG")) or 2 in tags.get(339, ()):  # SampleFormat: signed
         raise ImageError(
             path,
-            f"holds whole numbers up to {most} and does not say which is white, as measured data: "
+            "holds whole numbers, some perhaps negative, and does not say which is white, as measured data: "
             "choose what is black and what is white, and save it with 8 bits",
         )
     if sixteen and bits == 16 and 0 < most < 4096:

@@ -4,8 +4,10 @@ import numpy as np
 
 from labutils import files
 from labutils.datasets import folder
-from labutils.datasets.opening import place
+from labutils.datasets.opening import place, shown
 from labutils.datasets.reading import read_image
+from labutils.published.archive import MOST_GROWTH
+from labutils.weights import refuse_bomb
 
 
 def to_npz(root, path, size=256, merge_test=False):
@@ -28,13 +30,16 @@ def to_npz(root, path, size=256, merge_test=False):
 def from_npz(path):
     """Both domains of an archive made by ``to_npz``: two arrays, uint8 (n, size, size, 3).
 
-    Raises ``ValueError`` if the file holds anything else; nothing in it is ever executed.
+    Raises ``ValueError`` if the file holds anything else, or would unfold to more than 20 times its size, as a bomb
+    does; nothing in it is ever executed. Raises ``FileNotFoundError`` if ``path`` is no file.
     """
+    path = place(path)
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"There is no archive {shown(path)}.")
     try:
-        with np.load(place(path), allow_pickle=False) as archive:
+        refuse_bomb(path, MOST_GROWTH * path.stat().st_size + 1_000_000)
+        with np.load(path, allow_pickle=False) as archive:
             arrays = archive["arr_0"], archive["arr_1"]
-    except FileNotFoundError:
-        raise
     except Exception as error:
         raise ValueError(f"{path} is no archive of two picture arrays, arr_0 and arr_1 ({error}).") from error
     for name, array in zip(("arr_0", "arr_1"), arrays, strict=True):

@@ -93,7 +93,7 @@ def ensure(lab, root=None):
     ``root`` is where datasets are kept: ``data`` at the top of the course unless given. Returns a ``Path``.
     Raises ``ValueError`` for an unknown dataset, ``DownloadError`` if a published one cannot be had.
     """
-    root = Path(root or home("data"))
+    root = folder.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
@@ -132,7 +132,7 @@ def download(name, root="data", mirrors=()):
         near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
-    place = Path(root) / name
+    place = folder.place(root) / name
     if place.exists():  # perhaps in a folder that must not be written to
         return _whole(place)
     with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
@@ -191,7 +191,7 @@ def _by_hand(name, root):
 def _address(mirror, name):
     """The address of the archive: ``mirror`` itself, or ``name.zip`` in the folder it names."""
     if "://" not in mirror:
-        mirror = Path(mirror).resolve().as_uri()
+        mirror = folder.place(mirror).resolve().as_uri()
     return mirror if mirror.endswith(".zip") else f"{mirror.rstrip('/')}/{name}.zip"
 
 

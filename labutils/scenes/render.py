@@ -12,7 +12,6 @@ import json
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labutils import files
+from labutils.datasets.opening import place
 from labutils.pictures import to_uint8
 
 SUPERSAMPLING = 2
@@ -178,7 +178,7 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
 
     ``render(scene, size, domain)`` gives one picture, float32 (size, size, 3) in [0, 1], domain "a" or "b".
     """
-    root = Path(root)
+    root = place(root)
     check(size, None, ())
     for key, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or not least <= value <= SCENES_PER_SET:
