@@ -218,7 +218,7 @@ def test_a_tilde_is_the_home_folder(server, tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.zip").write_bytes(ARCHIVE)
-    assert public.download("pairs", "~/data", ["~/pairs.zip"]) == tmp_path / "data" / "pairs" and not server.paths
+    assert published.download("pairs", "~/data", ["~/pairs.zip"]) == tmp_path / "data" / "pairs" and not server.paths
     assert datasets.rendered("orchard").write("~/orchard", 1, 1, 8, progress=False) == tmp_path / "orchard"
     assert not (tmp_path / "~").exists()
 
