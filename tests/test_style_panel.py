@@ -188,6 +188,26 @@ def test_a_change_just_before_stop_is_made(run):
     assert run.form["colours"] == "luminance" and run.chosen("colours") == "luminance"
 
 
+def test_a_choice_made_while_the_thread_shows_what_holds_is_not_lost(run, monkeypatch):
+    panel, at = StylePanel(run=run), At(run, 3)
+    chosen = panel._chosen
+
+    def chosen_meanwhile(key):
+        value = chosen(key)
+        if key == "pooling" and value == "max":
+            person = threading.Thread(target=setattr, args=(panel.choices["pooling"], "value", "avg"))
+            person.start()
+            person.join()
+        return value
+
+    panel.start.click()
+    with at:
+        monkeypatch.setattr(panel, "_chosen", chosen_meanwhile)
+        panel._say()
+        assert run.chosen("pooling") == "avg"
+        monkeypatch.undo()
+
+
 def test_choices_mean_what_they_say(run):
     panel = StylePanel(run=run)
     for box, label, key in (

@@ -1,7 +1,9 @@
 """What all panels are made of."""
 
+import contextlib
 import io
 import tempfile
+import threading
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -46,9 +48,28 @@ class Watching(widgets.VBox):
         watchers.append(self.refresh)
 
     def close(self):
-        if self.refresh in self.run.watchers:
-            self.run.watchers.remove(self.refresh)
+        run = getattr(self, "run", None)  # none where __init__ failed: Python closes such a panel, too
+        if run and self.refresh in run.watchers:
+            run.watchers.remove(self.refresh)
         super().close()
+
+    _here = threading.local()
+
+    @contextlib.contextmanager
+    def following(self):
+        """What this thread sets in the block shows what holds; the handlers of controls see ``follows`` and do nothing.
+
+        Another thread, in which a person moves the same control meanwhile, is not concerned.
+        """
+        before, self._here.follows = self.follows, True
+        try:
+            yield
+        finally:
+            self._here.follows = before
+
+    @property
+    def follows(self):
+        return getattr(self._here, "follows", False)
 
 
 class Picture(widgets.Image):

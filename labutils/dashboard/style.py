@@ -147,7 +147,7 @@ class StylePanel(parts.Watching):
             self.uploads[key].value = ()
 
     def _choose(self, key, value):
-        if value != self._chosen(key):
+        if value != self._chosen(key) and not self.follows:
             self._change(**{key: value})
 
     def _chosen(self, key):
@@ -172,7 +172,7 @@ class StylePanel(parts.Watching):
     def _draw(self):
         self.picture.value = parts.jpeg(self.run.image)
         if self.run.history:
-            self.curves.value = _curves(self.run.history, self.run.notes)
+            self.curves.value = _curves(list(self.run.history), list(self.run.notes))  # the thread goes on
 
     def _say(self):
         run = self.run
@@ -187,8 +187,9 @@ class StylePanel(parts.Watching):
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
             f"{f' {run.error}' if run.state == 'failed' else ''}"
         )
-        for key, box in self.choices.items():
-            box.value = self._chosen(key)  # what was refused goes back
+        with self.following():
+            for key, box in self.choices.items():
+                box.value = self._chosen(key)  # what was refused goes back
         lines = sorted([*run.notes[-6:], *run.remarks], key=lambda line: line[0])
         self.notes.value = Markup("<br>").join(f"iteration {step}: {text}" for step, text in lines)
 

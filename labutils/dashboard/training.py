@@ -96,8 +96,8 @@ class TrainingPanel(parts.Watching):
         return slider
 
     def _move(self, name, value):
-        follows = name not in self.run.controls.pending and self.sliders[name].value == self._shown_as(name)
-        if not follows:
+        same = name not in self.run.controls.pending and round(value / SLIDERS[name][1], 4) == self._shown_as(name)
+        if not (same or self.follows):
             with self._refusals():
                 self.run.set(name, value)
             self._show_controls()
@@ -190,7 +190,8 @@ class TrainingPanel(parts.Watching):
             if name in pending:
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
             elif np.isfinite(self._shown_as(name)):
-                slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
+                with self.following():  # if it was changed by run.set, or by a run that continues
+                    slider.value = self._shown_as(name)
         rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
         self.controls.value = Markup("<b>In force:</b> {}; {}.").format(", ".join(words), rate)
         events = self._events()
