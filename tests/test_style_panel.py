@@ -1,6 +1,7 @@
 import datetime
 import io
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -190,14 +191,15 @@ def test_a_change_just_before_stop_is_made(run):
 
 def test_a_choice_made_while_the_thread_shows_what_holds_is_not_lost(run, monkeypatch):
     panel, at = StylePanel(run=run), At(run, 3)
-    chosen = panel._chosen
+    chosen, end = panel._chosen, time.monotonic() + 60
 
     def chosen_meanwhile(key):
         value = chosen(key)
         if key == "pooling" and value == "max":
-            person = threading.Thread(target=setattr, args=(panel.choices["pooling"], "value", "avg"))
-            person.start()
-            person.join()
+            threading.Thread(target=setattr, args=(panel.choices["pooling"], "value", "avg"), daemon=True).start()
+            while run.chosen("pooling") != "avg":
+                assert time.monotonic() < end
+                time.sleep(0.001)
         return value
 
     panel.start.click()

@@ -177,6 +177,7 @@ def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, ti
     run.wait(120)
     assert 4 <= run.step <= 6 and run.state == "stopped"
     assert (run.directory / "generators" / f"step-{run.step:08d}-ab.json").exists()  # what it had learned can be used
+    run._thread.join(60)  # the last of it may take a moment more
     assert not any(thread.name == "training" for thread in threading.enumerate())
     assert threading.active_count() <= threads + 1  # tf.data may keep a pool; the worker is gone
     run.start()

@@ -360,9 +360,8 @@ def test_a_move_made_while_the_thread_shows_what_holds_is_not_lost(panel, monkey
         def moved(name):
             value = shown(name)
             if name == "cycle" and slider.value == 10 and not run.controls.pending:
-                mover = threading.Thread(target=setattr, args=(slider, "value", 5.0))
-                mover.start()
-                mover.join()
+                threading.Thread(target=setattr, args=(slider, "value", 5.0)).start()
+                wait_for(lambda: run.controls.pending)
             return value
 
         monkeypatch.setattr(panel, "_shown_as", moved)

@@ -53,19 +53,21 @@ class Watching(widgets.VBox):
             run.watchers.remove(self.refresh)
         super().close()
 
-    _here = threading.local()
+    _one, _here = threading.RLock(), threading.local()
 
     @contextlib.contextmanager
     def following(self):
-        """What this thread sets in the block shows what holds; the handlers of controls see ``follows`` and do nothing.
+        """In the block this thread shows what holds: one at a time, so that nothing older is written over it.
 
-        Another thread, in which a person moves the same control meanwhile, is not concerned.
+        For the handlers of the controls set there ``follows`` is true: no person moved them. A person who moves the
+        same control in another thread is not concerned.
         """
-        before, self._here.follows = self.follows, True
-        try:
-            yield
-        finally:
-            self._here.follows = before
+        with self._one:
+            before, self._here.follows = self.follows, True
+            try:
+                yield
+            finally:
+                self._here.follows = before
 
     @property
     def follows(self):

@@ -175,6 +175,10 @@ class StylePanel(parts.Watching):
             self.curves.value = _curves(list(self.run.history), list(self.run.notes))  # the thread goes on
 
     def _say(self):
+        with self.following():
+            self._write()
+
+    def _write(self):
         run = self.run
         height, width = run.transfer.shape
         self.pause.description = "Resume" if run.state == "paused" else "Pause"
@@ -187,9 +191,8 @@ class StylePanel(parts.Watching):
             f"{run.features.source}, {run.features.pooling} pooling. Losses: {numbers}."
             f"{f' {run.error}' if run.state == 'failed' else ''}"
         )
-        with self.following():
-            for key, box in self.choices.items():
-                box.value = self._chosen(key)  # what was refused goes back
+        for key, box in self.choices.items():
+            box.value = self._chosen(key)  # what was refused goes back
         lines = sorted([*run.notes[-6:], *run.remarks], key=lambda line: line[0])
         self.notes.value = Markup("<br>").join(f"iteration {step}: {text}" for step, text in lines)
 

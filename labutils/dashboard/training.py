@@ -167,6 +167,10 @@ class TrainingPanel(parts.Watching):
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
     def _show_state(self):
+        with self.following():
+            self._write_state()
+
+    def _write_state(self):
         run = self.run
         self.progress.max, self.progress.value = max(run.target, 1), run.step
         text = f"{run.state}: step {run.step} of {run.target}"
@@ -184,14 +188,17 @@ class TrainingPanel(parts.Watching):
         self.remarks.value = drawing.words("<b>Please note</b> (also in log.txt):<ul>{}</ul>", lines)
 
     def _show_controls(self):
+        with self.following():
+            self._write_controls()
+
+    def _write_controls(self):
         run, pending, words = self.run, self.run.controls.pending, []
         for name, slider in self.sliders.items():
             words.append(f"{name} {float(run.controls[name].numpy()):.3g}")
             if name in pending:
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
             elif np.isfinite(self._shown_as(name)):
-                with self.following():  # if it was changed by run.set, or by a run that continues
-                    slider.value = self._shown_as(name)
+                slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
         rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
         self.controls.value = Markup("<b>In force:</b> {}; {}.").format(", ".join(words), rate)
         events = self._events()
