@@ -519,8 +519,11 @@ def test_an_old_checkpoint_that_cannot_be_deleted_ends_nothing(begun, make_gan, 
 
 
 def test_words_that_no_file_can_hold_are_logged_escaped(begun, make_gan, orchard_root, tiny):
+    def broken():
+        raise OSError("\udce9.png")
+
     run = Run(make_gan(), orchard_root, tiny, begun)
-    run.watchers.append(lambda: int("\udce9.png"))
+    run.watchers.append(broken)
     run.start(1)
     run.wait(120)
     assert run.state == "finished" and "\\udce9.png" in (begun / "log.txt").read_text(encoding="utf-8")
