@@ -1,7 +1,9 @@
 """What all panels are made of."""
 
+import contextlib
 import io
 import tempfile
+import threading
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -46,9 +48,30 @@ class Watching(widgets.VBox):
         watchers.append(self.refresh)
 
     def close(self):
-        if self.refresh in self.run.watchers:
-            self.run.watchers.remove(self.refresh)
+        run = getattr(self, "run", None)  # none where __init__ failed: Python closes such a panel, too
+        if run and self.refresh in run.watchers:
+            run.watchers.remove(self.refresh)
         super().close()
+
+    _one, _here = threading.RLock(), threading.local()
+
+    @contextlib.contextmanager
+    def following(self):
+        """In the block this thread shows what holds: one at a time, so that nothing older is written over it.
+
+        For the handlers of the controls set there ``follows`` is true: no person moved them. A person who moves the
+        same control in another thread is not concerned.
+        """
+        with self._one:
+            before, self._here.follows = self.follows, True
+            try:
+                yield
+            finally:
+                self._here.follows = before
+
+    @property
+    def follows(self):
+        return getattr(self._here, "follows", False)
 
 
 class Picture(widgets.Image):
