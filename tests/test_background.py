@@ -1,8 +1,10 @@
 """Work in the background: an interrupt ends a wait and not the work, and no watcher can do it harm."""
 
 import asyncio
+import gc
 import signal
 import threading
+import weakref
 
 import ipywidgets as widgets
 import numpy as np
@@ -304,3 +306,15 @@ def test_of_each_kind_one_panel_watches_and_a_closed_one_does_not():
     panels[0].close()  # the last one goes on
     panels[-1].close()
     assert work.watchers == [other.refresh]
+
+
+def test_a_closed_panel_lets_go_of_its_run():
+    button = widgets.Button()
+    panel = Panel(Counting(held=None))
+    panel.children = [widgets.HBox([button])]
+    button.on_click(lambda _, panel=panel: panel.refresh())
+    run = weakref.ref(panel.run)
+    panel.close()
+    del panel, button
+    gc.collect()
+    assert run() is None

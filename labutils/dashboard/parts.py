@@ -44,6 +44,7 @@ class Watching(widgets.VBox):
             earlier = getattr(watcher, "__self__", None)
             if type(earlier) is type(self):
                 watchers.remove(watcher)
+                _close(earlier.children)
                 earlier.children = [Words("This panel was replaced by a later one of the same run.")]
         watchers.append(self.refresh)
 
@@ -51,6 +52,7 @@ class Watching(widgets.VBox):
         run = getattr(self, "run", None)  # none where __init__ failed: Python closes such a panel, too
         if run and self.refresh in run.watchers:
             run.watchers.remove(self.refresh)
+        _close(self.children)
         super().close()
 
     _one, _here = threading.RLock(), threading.local()
@@ -72,6 +74,13 @@ class Watching(widgets.VBox):
     @property
     def follows(self):
         return getattr(self._here, "follows", False)
+
+
+def _close(parts):
+    """Close widgets with all they hold: Jupyter keeps open ones, and their handlers would keep the whole run."""
+    for part in parts:
+        _close(getattr(part, "children", ()))
+        part.close()
 
 
 class Picture(widgets.Image):
