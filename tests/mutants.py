@@ -114,8 +114,8 @@ MUTANTS = [
     (
         "translation: pictures too dark",
         "labutils/translate.py",
-        "* 127.5 + 128",
-        "* 127.5 + 120",
+        "to_uint8(fake[:height, :width], -1, 1)",
+        "to_uint8(fake[:height, :width], -1, 1.1)",
         "test_translate.py",
         "04_translate",
     ),
