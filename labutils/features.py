@@ -223,7 +223,7 @@ def _download(backbone):
 def _check_card(path):
     card = path.with_suffix(".json")
     if not path.is_file() or not card.is_file():
-        raise FileNotFoundError(f"{path} or its card {card.name} is missing: get it again with the course.")
+        raise FileNotFoundError(f"{path} or its card {card.name} is missing: download the course again.")
     expected = json.loads(card.read_text(encoding="utf-8"))["sha256"]
     if _digest(path, "sha256") != expected:
         raise WeightsError(f"{path} is damaged (its SHA-256 is not the card's): download the course again.")

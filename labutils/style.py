@@ -238,7 +238,7 @@ class StyleTransfer:
             report(pixels, numbers)
 
     def _lbfgs(self, last, report):
-        """Optimise with scipy's L-BFGS-B within [0, 255]; its first step, of length 1, is scaled to 5 levels a pixel."""
+        """Optimise with scipy's L-BFGS-B within [0, 255]; its first step, of length 1, is 5 levels a pixel."""
         scale, numbers = 5 * np.sqrt(self.pixels.size), None
         while self.step < last:
             began, weights = self.step, self.weights.values()

@@ -104,7 +104,7 @@ def test_a_failed_download_warns_what_to_do_and_takes_the_packed_file(monkeypatc
 
     monkeypatch.setattr(tf.keras.utils, "get_file", fail)
     with pytest.warns(
-        UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are taken instead.*put it into"
+        UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are used instead.*put it into"
     ):
         model = features.vgg("vgg19", "imagenet")
     assert "8-bit" in model.source

@@ -165,8 +165,8 @@ def test_tidying_puts_back_only_where_nothing_is_and_follows_no_link(tmp_path):
     [
         (errno.ENOSPC, None, "disk of .* is full: make room, or set the variable LAB_HOME to"),
         (errno.EDQUOT, "part", "used up: make room, or set the variable LAB_HOME to"),
-        (errno.EACCES, "part", "must not be written to: choose another place, or set the variable LAB_HOME to"),
-        (errno.EROFS, "..", "cannot be written to: .*LAB_HOME"),
+        (errno.EACCES, "part", "no permission to write to .*: choose another place, or set the variable LAB_HOME to"),
+        (errno.EROFS, "..", "is on a read-only disk: .*LAB_HOME"),
     ],
 )
 def test_a_disk_that_refuses_is_told_with_the_remedy(tmp_path, number, file, says):

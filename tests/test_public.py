@@ -330,7 +330,7 @@ def test_a_read_only_folder_is_told_with_the_remedy_unless_the_dataset_is_there(
     for module, name in ((files.Path, "mkdir"), (files, "open"), (os, "replace")):
         monkeypatch.setattr(module, name, refuse, raising=False)
     assert published.download("pairs", tmp_path) == tmp_path / "pairs"
-    with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} .* cannot be written to.*LAB_HOME"):
+    with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} is on a read-only disk.*LAB_HOME"):
         published.download("pairs", tmp_path / "data")
 
 

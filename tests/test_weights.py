@@ -197,7 +197,7 @@ def test_a_pipe_is_waited_for_nowhere(kept, vgg, tmp_path):
         features.read_weights(tmp_path / "pipe.npz")
     kept.unlink()
     os.mkfifo(kept)
-    with pytest.raises(WeightsError, match="is no file: a generator is"):
+    with pytest.raises(WeightsError, match="is not a file: a generator is"):
         translate.load_generator(kept)
 
 
@@ -236,7 +236,7 @@ def test_a_card_that_describes_another_network_is_refused_at_once(spec, kept):
 @pytest.mark.parametrize("card", ["[" * 10**5, '{"spec":' * 10**5, "9" * 10**5, "\0", '{"spec": {}}', " " * 2**21])
 def test_a_card_that_is_no_card_is_refused(card, kept):
     kept.with_name("a.json").write_text(card)
-    with pytest.raises(WeightsError, match="a.json is no card"):
+    with pytest.raises(WeightsError, match="a.json is not a generator's card"):
         translate.load_generator(kept)
 
 
