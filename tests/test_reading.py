@@ -52,7 +52,7 @@ def special(folder, kind):
         ("device", "is a pipe or a device"),
         ("folder", "is a directory"),
         ("loop", "symbolic links"),
-        ("dangling link", "is a link to a file that is not there"),
+        ("dangling link", "is a link to a file that does not exist"),
         ("long", "name too long"),
         ("deep", "name too long"),
         ("NUL", "holds a NUL character"),

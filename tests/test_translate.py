@@ -280,7 +280,7 @@ def test_the_command_translates_a_folder_and_says_what_it_skipped(kept, photos, 
     command = [str(photos), "--generator", str(kept), "--out", str(out)]
     assert translate.main([*command, "--contact-sheet"]) == 0
     said = capsys.readouterr()
-    assert "3 pictures written" in said.out and "notes.txt: is no picture in a known format" in said.out
+    assert "3 pictures written" in said.out and "notes.txt: is not a picture in a known format" in said.out
     assert "translating" in said.err  # the progress bar
     assert Image.open(out / "contact-sheet.png").size == (3 * 340 + 20, 190 + 20)
     assert translate.main([str(photos), "--generator", "orchard46-ab", "--out", str(out)]) == 1
