@@ -148,7 +148,7 @@ class Dropout(tf.keras.layers.Layer):
     def __init__(self, rate, seed=0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"The rate of dropout must be from 0 up to, not including, 1, not {rate}.")
+            raise ValueError(f"The dropout rate must be at least 0 and below 1, not {rate}.")
         self.rate, self.seed = rate, seed
 
     def build(self, input_shape):

@@ -384,7 +384,7 @@ def test_unknown_names_list_the_choices(vgg, cat, tiles):
         ({"normaliser": "sum"}, "target, gatys"),
         ({"start": "black"}, "'content', 'noise'"),
         ({"start": tiles}, "resize it first"),
-        ({"style_weight": -1}, "must be a number from 0 up"),
+        ({"style_weight": -1}, "must be a finite number of 0 or more"),
     ):
         with pytest.raises(ValueError, match=text):
             style.StyleTransfer(cat, tiles, vgg, **settings)

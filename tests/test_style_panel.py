@@ -333,7 +333,7 @@ def test_controls_have_descriptions_units_and_tooltips(run):
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_a_weight_that_is_no_number_from_0_up_is_refused(run, name, value):
     before = dict(run.weights)
-    with pytest.raises(ValueError, match=f"The {name} weight must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"The {name} weight must be a finite number of 0 or more, not {value}"):
         run.set_weight(name, value)
     assert run.weights == before and not run.notes
 

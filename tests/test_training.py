@@ -619,10 +619,10 @@ def test_a_number_that_no_training_can_have_is_refused_by_name(tiny, name, value
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_one_rule_for_every_weight(make_gan, orchard_root, tiny, tmp_path, value):
-    with pytest.raises(ValueError, match=f"identity must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"identity must be a finite number of 0 or more, not {value}"):
         cyclegan.LossWeights(identity=value)
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    with pytest.raises(ValueError, match=f"learning_rate must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"learning_rate must be a finite number of 0 or more, not {value}"):
         run.set("learning_rate", value)
 
 

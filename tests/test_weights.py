@@ -165,7 +165,7 @@ ATTACKS = [
     (a_type, "not numbers"),
     (circle, "groups"),
     (many, "groups"),
-    (shared, "share their bytes"),
+    (shared, "share bytes"),
 ]
 
 
@@ -294,8 +294,8 @@ def words(path):
     ("make", "reason"),
     [
         (bomb, "would take 314,.* bytes, more than"),
-        (lambda path: bomb(path, zipfile.ZIP_BZIP2, 1), "packed in a way"),
-        (lambda path: bomb(path, zipfile.ZIP_LZMA, 1), "packed in a way"),
+        (lambda path: bomb(path, zipfile.ZIP_BZIP2, 1), "compressed in a way"),
+        (lambda path: bomb(path, zipfile.ZIP_LZMA, 1), "compressed in a way"),
         (claims_too_much, "cannot be read"),
         (words, "does not hold numbers"),
         (lambda path: np.savez(path, **{"block1_conv1/kernel": np.zeros((3, 3, 3, 64))}), "cannot be read"),
