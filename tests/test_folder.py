@@ -1,4 +1,4 @@
-"""Reading any picture, tidying folders, packing archives."""
+"""Read any picture, make datasets of folders, pack archives."""
 
 import json
 import os
@@ -247,7 +247,7 @@ def test_prepare_two_folders(tmp_path):
             image = Image.open(path)
             assert image.size == (32, 32) and image.mode == "RGB" and image.format == "JPEG"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coffee", "fur", "own"]
-    again = folder.prepare({"A": b, "B": a}, tmp_path / "own", 16)  # replaces what it made before
+    again = folder.prepare({"A": b, "B": a}, tmp_path / "own", 16)  # overwrites its own earlier dataset
     assert again.counts["trainA"] == 11 and Image.open(folder.files(again.root, "testB")[0]).size == (16, 16)
 
 

@@ -1,4 +1,4 @@
-"""The training pipeline: what comes at a step, and nothing else, is fixed by (seed, step)."""
+"""The training pipeline: the batch of a step depends only on (seed, step)."""
 
 import itertools
 import os
@@ -79,7 +79,7 @@ def test_every_epoch_passes_each_picture_once_in_a_new_order(root):
         assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
         assert len(set(epochs)) > 2
     a, b = zip(*[(which(a), which(b)) for a, b in pairs], strict=True)
-    assert len(set(zip(a, b, strict=True))) == 15  # over time every A meets every B
+    assert len(set(zip(a, b, strict=True))) == 15  # in time every A is paired with every B
 
 
 def test_seeds_differ_and_repeat(root):
@@ -190,7 +190,7 @@ def deep(values):
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 COFFEE = Image.fromarray(data.coffee()[:48, :64])
-ODD = {  # how a file that calls itself a JPEG is made, and what is said of it
+ODD = {  # how to make a file with the suffix of a JPEG, and what its error says
     "webp": (lambda path: half_seethrough().save(path, "WEBP"), "cannot decode|looks different"),
     "tiff": (lambda path: COFFEE.save(path, "TIFF"), r"TensorFlow cannot decode \(TIFF\)"),
     "ppm": (lambda path: COFFEE.save(path, "PPM"), r"TensorFlow cannot decode \(PPM\)"),

@@ -128,7 +128,7 @@ def test_form_changes_act_on_the_running_picture(run, vgg):
     assert run.transfer.content_layer == "block1_conv1" and run.weights["content"] == 2.0
     assert float(run.transfer.weights.content.numpy()) == 2.0
     enlarged = pictures.resize(painted, (32, 32)).astype(float)
-    assert abs(run.transfer.image - enlarged).mean() < 25  # went on from what there was
+    assert abs(run.transfer.image - enlarged).mean() < 25  # continued from the earlier picture
     assert vgg.pooling == "max"
 
 
@@ -303,8 +303,8 @@ def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):
         assert "not changed" in panel.notes.value
     run.stop()
     run.wait(60)
-    panel.choices["size"].value = 2048  # a resting run says it at once
-    assert panel.choices["size"].value == 24  # the box goes back
+    panel.choices["size"].value = 2048  # an idle run reports it at once
+    assert panel.choices["size"].value == 24  # the box returns to its old value
     assert "Not changed" in panel.message.value and "GB" in panel.message.value
 
 

@@ -1,4 +1,4 @@
-"""Weight files from a stranger: nothing but finite numbers of the right shapes, stored in the file, is ever read."""
+"""Weight files from unknown sources: only finite numbers of the right shapes, stored in the file, are read."""
 
 import hashlib
 import json
