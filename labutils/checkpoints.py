@@ -1,4 +1,4 @@
-"""What a run keeps: checkpoints, written atomically and checked byte for byte, and the record of its controls."""
+"""A run's checkpoints, written atomically and checked byte for byte, and the log of its controls."""
 
 import hashlib
 import io
@@ -17,15 +17,17 @@ from labutils.losses import weight
 
 
 class CheckpointError(Exception):
-    """A run's checkpoints cannot be read or written; the text says which and what to do."""
+    """Raised if a run's checkpoints cannot be read or written; the text says which and what to do."""
 
 
 class Checkpoints:
-    """Whole states by step, each a folder that appears complete or not at all; the newest ``keep`` are kept.
+    """Save and restore whole states by step, each in a folder written atomically.
 
-    ``tracked``: what ``tf.train.Checkpoint`` takes. ``identity``: JSON values that a state must have been kept with to
-    be restored. ``circumstances``: JSON values that are kept beside it. ``keep``: 2 or more, otherwise ``ValueError``:
-    a damaged checkpoint needs one before it.
+    place: the folder of the checkpoints.
+    tracked: the parts of the state, ``{name: object}``, as ``tf.train.Checkpoint`` takes them.
+    identity: JSON values; ``restore`` refuses a checkpoint with others.
+    keep: how many of the newest checkpoints to keep, 2 or more, otherwise ``ValueError``; default 2.
+    circumstances: JSON values to save with each checkpoint; default none.
     """
 
     def __init__(self, place, tracked, identity, keep=2, circumstances=None):
@@ -36,24 +38,24 @@ class Checkpoints:
         self.state = tf.train.Checkpoint(**tracked)
 
     def steps(self):
-        """The steps that have a checkpoint, oldest first. ``CheckpointError`` if the folder cannot be read."""
+        """List the steps that have a checkpoint, oldest first. ``CheckpointError`` if the folder cannot be read."""
         try:
             return list(files.by_step(self.place))
-        except OSError as error:  # not the same as an empty one: that would be a silent fresh start
+        except OSError as error:  # treated as empty, the folder would silently get a new run
             raise CheckpointError(
                 f"The checkpoints in {self.place} cannot be read ({error}). Make the folder readable, or choose "
                 "another directory for this run."
             ) from error
 
     def save(self, step, history):
-        """Keep the state as it is now, unless this step is kept already. ``CheckpointError`` if the disk refuses."""
+        """Save the current state, unless this step has a checkpoint. ``CheckpointError`` if it cannot be written."""
         if self.whole(step):
             return
         try:
             with files.aside(self._folder(step)) as aside:
                 aside.mkdir()
                 self.state.write(str(aside / "state"))
-                losses = io.BytesIO()  # savez, writing to a full disk, would also complain from a destructor
+                losses = io.BytesIO()  # on a full disk, savez to a file would also warn from a destructor
                 np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
                 (aside / "history.npz").write_bytes(losses.getvalue())
                 hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
@@ -68,9 +70,9 @@ class Checkpoints:
             shutil.rmtree(self._folder(old), ignore_errors=True)  # what cannot be deleted now is tried again
 
     def restore(self):
-        """Bring back the newest whole state; ``None`` if nothing was ever kept.
+        """Restore the newest whole checkpoint; ``None`` if there is no checkpoint.
 
-        Returns its history, and the circumstances it was kept in.
+        Returns its history and its circumstances.
         """
         files.tidy(self.place)
         for step in reversed(self.steps()):
@@ -83,7 +85,7 @@ class Checkpoints:
             self._refuse_other_run(card)
             try:
                 self.state.read(str(self._folder(step) / "state")).assert_existing_objects_matched()
-            except ValueError as error:  # other shapes, which the card of an older version did not tell
+            except ValueError as error:  # other shapes; the card of an older version does not record them
                 raise self._another_run(f"states: {error}") from None
             with np.load(self._folder(step) / "history.npz") as history:
                 return {name: history[name].tolist() for name in history.files}, card.get("circumstances", {})
@@ -95,7 +97,7 @@ class Checkpoints:
         return None
 
     def whole(self, step):
-        """The card of this step if each of its files is, byte for byte, what was written; otherwise ``None``."""
+        """Return the card of this step if the hashes of all its files agree; otherwise ``None``."""
         folder = self._folder(step)
         try:
             card = json.loads(unsealed((folder / "card").read_bytes()))
@@ -105,14 +107,14 @@ class Checkpoints:
         return card if whole else None
 
     def _refuse_other_run(self, card):
-        for key, value in self.identity.items():  # an older version of the course kept less
+        for key, value in self.identity.items():  # an older version of the course saved fewer keys
             if found := _differences(card.get(key, value), value):
                 raise self._another_run(f"{key}: {'; '.join(found[:4])}{' …' if found[4:] else ''}.")
 
     def _another_run(self, difference):
         return ValueError(
             f"{self.place.parent} holds a run with other {difference} Choose another directory for this run, or "
-            "build it as that one was."
+            "build it with the settings of that run."
         )
 
     def _folder(self, step):
@@ -120,7 +122,7 @@ class Checkpoints:
 
 
 def _differences(kept, wanted, name=""):
-    """Where two JSON values differ, a line each: ``name kept instead of wanted``."""
+    """List the differences of two JSON values, each as ``name kept instead of wanted``."""
     if isinstance(kept, dict) and isinstance(wanted, dict):
         return [
             line
@@ -131,11 +133,11 @@ def _differences(kept, wanted, name=""):
 
 
 class Controls(dict):
-    """``tf.Variable``s by name, changed between two steps; every change is recorded in the file ``log``.
+    """Change ``tf.Variable``s by name between two steps; record every change in the file ``log``.
 
-    ``events``: the changes, each (step, name, value), made when so many steps had been trained. A run that goes on
-    from an earlier step makes those that came later again, each at its step. ``pending``: ``{name: value}`` that waits
-    for the next ``apply``. A value may be asked for in one thread and applied in another.
+    ``events``: the changes, each (step, name, value); ``step`` counts the steps trained before the change. A resumed
+    run replays later changes at their original steps. ``pending``: ``{name: value}``, set by the next ``apply``.
+    ``ask`` and ``apply`` may be called in different threads.
     """
 
     def __init__(self, log, variables):
@@ -145,14 +147,14 @@ class Controls(dict):
         self._lock = threading.Lock()
 
     def ask(self, name, value):
-        """Let ``value`` wait for the next ``apply``; ``ValueError`` for an unknown name, a negative value or NaN."""
+        """Request ``value`` for the next ``apply``; ``ValueError`` for an unknown name, a negative value or NaN."""
         if name not in self:
             raise ValueError(f"Unknown control {name!r}: choose one of {', '.join(self)}.")
         with self._lock:
             self.pending[name] = weight(name, value)
 
     def apply(self, step):
-        """Assign the values that are due after ``step`` steps: recorded ones, then what was asked for."""
+        """Assign the values that are due after ``step`` steps: first recorded ones, then pending ones."""
         with self._lock:
             pending = dict(self.pending)
         for _, name, value in [event for event in self._recorded if event[0] <= step]:
@@ -162,7 +164,7 @@ class Controls(dict):
             return
         for name, value in pending.items():
             self[name].assign(value)
-        with self._lock:  # only now: a control that waits no more has its new value
+        with self._lock:  # only now: a control that is not pending must have its new value
             self.pending = {name: value for name, value in self.pending.items() if value != pending.get(name)}
         # a new decision replaces what was recorded for later
         dropped = [event for event in self._recorded if event[1] in pending]
@@ -171,24 +173,24 @@ class Controls(dict):
         self._record([(step, name, value) for name, value in pending.items()])
 
     def restore(self, step):
-        """Read the log of a run that goes on after ``step``; ``CheckpointError`` if the file is damaged."""
+        """Read the log of a run that resumes after ``step``; ``CheckpointError`` if the file is damaged."""
         try:
             lines = unsealed(self.log.read_bytes()).splitlines() if self.log.exists() else []
         except ValueError as error:
             raise CheckpointError(
-                f"{self.log}, which keeps the changes of sliders, is damaged ({error}). Without this file the run goes "
-                "on from its newest checkpoint, and changes made after that are forgotten: delete it if you agree."
+                f"{self.log}, the record of slider changes, is damaged ({error}). Delete it to resume from the newest "
+                "checkpoint; changes after that checkpoint are then lost."
             ) from None
         self.events = [tuple(json.loads(line)) for line in lines]
         self._recorded = [event for event in self.events if event[0] >= step]
         self.apply(step)
 
     def values_now(self):
-        """``{name: value}``, with what waits."""
+        """Return ``{name: value}`` of all controls; pending values replace current ones."""
         return {name: float(control.numpy()) for name, control in self.items()} | self.pending
 
     def decide(self, step, values):
-        """``values`` replace whatever was recorded after ``step``."""
+        """Set ``values`` at ``step`` and drop all changes recorded after it."""
         self._recorded, self.events = [], [event for event in self.events if event[0] <= step]
         changed = {name: value for name, value in values.items() if np.isfinite(value) and value != self[name].numpy()}
         for name, value in changed.items():
@@ -201,15 +203,15 @@ class Controls(dict):
 
 
 def sealed(data):
-    """The bytes ``data`` below a line with their SHA-256."""
+    """Put a line with the SHA-256 of the bytes ``data`` above them."""
     return _sha256(data).encode() + b"\n" + data
 
 
 def unsealed(data):
-    """What ``sealed`` was given; ``ValueError`` if a byte of it has changed since."""
+    """Return the bytes that ``sealed`` was given; ``ValueError`` if one has changed since."""
     sha256, _, inside = data.partition(b"\n")
     if _sha256(inside).encode() != sha256:
-        raise ValueError("its SHA-256 is another")
+        raise ValueError("its SHA-256 differs")
     return inside
 
 

@@ -1,12 +1,12 @@
-"""What the commands print, on terminals of any encoding."""
+"""Printing on terminals of any encoding."""
 
 import sys
 
 
 def escape():
-    """Let ``print`` show characters that the terminal's encoding lacks as escapes, instead of ending the program.
+    """Let ``print`` write characters that the terminal's encoding lacks as escapes.
 
-    Every command calls this first: a name or a sign must not turn work that is done into a ``UnicodeEncodeError``.
+    Every command calls this first. Otherwise a file name could end it with a ``UnicodeEncodeError``.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

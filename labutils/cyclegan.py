@@ -13,27 +13,28 @@ from labutils import layers, losses, models
 
 
 def share_cores():
-    """On a machine with two cores, give each direction's networks a core: small pictures train faster.
+    """Give each direction's networks a core on a machine with two cores: small pictures train faster.
 
-    Otherwise TensorFlow splits every operation over both cores, and operations on 64 px are so short that the two
-    halves mostly wait for each other. With more cores nothing is changed. Call it before TensorFlow's first
-    operation; after that, TensorFlow takes no more orders, and a ``UserWarning`` says so.
+    By default TensorFlow splits every operation over both cores. Operations on 64 px are so short that the two
+    halves mostly wait for each other. With another number of cores nothing changes. Call it before TensorFlow's
+    first operation: later the setting is ignored, with a ``UserWarning``.
     """
     threads = tf.config.threading
     if os.cpu_count() != 2 or threads.get_intra_op_parallelism_threads() == 1:
         return
     try:
-        threads.set_intra_op_parallelism_threads(1)  # in one operation
-        threads.set_inter_op_parallelism_threads(2)  # operations at a time
+        threads.set_intra_op_parallelism_threads(1)  # threads in one operation
+        threads.set_inter_op_parallelism_threads(2)  # operations at the same time
     except RuntimeError:
-        warnings.warn("TensorFlow has begun: restart the kernel to train with a core for each direction.", stacklevel=2)
+        text = "TensorFlow is already in use: restart the kernel to train with one core for each direction."
+        warnings.warn(text, stacklevel=2)
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each loss counts for the generators. The paper's: 1, 10, and 5 (half of cycle) for identity.
+    """The weight of each loss of the generators. The defaults are the paper's: 1, 10 and 5 (identity: half of cycle).
 
-    Raises ``ValueError`` for a weight that is no number from 0 up.
+    Raises ``ValueError`` for a weight that is not a finite number of 0 or more.
     """
 
     adversarial: float = 1.0
@@ -45,15 +46,15 @@ class LossWeights:
             losses.weight(field.name, getattr(self, field.name))
 
     def variables(self):
-        """The same numbers as ``tf.Variable``s: changing one acts on the next step and recompiles nothing."""
+        """Return the weights as ``tf.Variable``s: a change acts at the next step and recompiles nothing."""
         return LossWeights(*(tf.Variable(float(getattr(self, f.name)), name=f.name) for f in fields(self)))
 
 
 class ImagePool(tf.Module):
-    """The last ``size`` generated pictures, of which a discriminator sees an old one half of the time.
+    """Keep ``size`` generated pictures; half of the time the discriminator sees one of them, not the new picture.
 
-    It keeps a discriminator from forgetting what the generator did before (Shrivastava et al. 2017). The choice
-    depends on ``seed`` and the step only, so a continued run draws as the unbroken one did. ``size`` 0: no pool.
+    Then the discriminator does not forget what the generator made before (Shrivastava et al. 2017). The choice
+    depends only on ``seed`` and the step, so a resumed run draws the same pictures. ``size`` 0: no pool.
     """
 
     def __init__(self, size, image_shape, seed):
@@ -63,7 +64,7 @@ class ImagePool(tf.Module):
         self.count = tf.Variable(0, trainable=False, name="count")
 
     def query(self, images, step):
-        """Put (batch, height, width, 3) ``images`` in; get as many back, each itself or an older one swapped for it."""
+        """Put ``images`` (batch, height, width, 3) in; return as many, some of them swapped for older ones."""
         if self.size == 0:
             return images
         return tf.stack([self._swap(image, step, number) for number, image in enumerate(tf.unstack(images))])
@@ -74,7 +75,7 @@ class ImagePool(tf.Module):
         swap = tf.random.stateless_uniform((), seed + 1) < 0.5
         full = self.count >= self.size
         slot = tf.where(full, slot, self.count)
-        older = tf.gather(self.images, slot)  # where an index would copy the whole pool first
+        older = tf.gather(self.images, slot)  # self.images[slot] would copy the whole pool first
         answer = tf.where(full & swap, older, image)
         if_kept = tf.where(full & ~swap, older, image)
         self.images.scatter_nd_update([[slot]], [if_kept])
@@ -83,18 +84,24 @@ class ImagePool(tf.Module):
 
 
 class CycleGAN(tf.keras.Model):
-    """Two generators and two discriminators that learn from unpaired pictures.
+    """Train two generators and two discriminators on unpaired pictures, like any Keras model.
 
-    Train it like any Keras model::
+    Example::
 
         gan = CycleGAN(generator_ab, generator_ba, discriminator_a, discriminator_b)
         gan.compile()
         gan.fit(pipeline.unpaired(root, 64), steps_per_epoch=1000)
 
-    Data: pairs ``(real_a, real_b)`` (batch, height, width, 3) in [-1, 1]; what stands side by side in a batch need not
-    belong together. ``loss_weights``: a ``LossWeights``; ``gan.loss_weights.cycle`` and its neighbours are variables
-    that may be assigned at any time. ``pool_size``: generated pictures kept for each discriminator. The networks must
-    have been built for one size, unless ``pool_size`` is 0.
+    Data: batches ``(real_a, real_b)``, each (batch, height, width, 3) in [-1, 1]; the two need not show one scene.
+
+    generator_ab, generator_ba: pictures to pictures, built for one size unless ``pool_size`` is 0.
+    discriminator_a, discriminator_b: pictures to patch scores.
+    loss_weights: a ``LossWeights``; default the paper's. ``gan.loss_weights.cycle`` (or another weight) is a variable
+        that may be assigned at any time.
+    pool_size: how many generated pictures to keep for each discriminator, 0 or more; default 50.
+    seed: fixes what the pools draw; default 0.
+
+    Raises ``ValueError`` for a negative ``pool_size``, or for a pool with generators of any size.
     """
 
     def __init__(
@@ -120,27 +127,27 @@ class CycleGAN(tf.keras.Model):
         self.loss_weights = (loss_weights or LossWeights()).variables()
         self.pool_a = ImagePool(pool_size, shape, seed)
         self.pool_b = ImagePool(pool_size, shape, seed + 1)
-        # Under mixed_float16 a pixel's share of a mean would round to zero on its way back: scaled up, and down again.
+        # Under mixed_float16 small gradients would round to zero: the loss is scaled up, the gradients down again.
         half = any(layer.compute_dtype == "float16" for layer in generator_ab.layers)
         self.gradient_scale = 4096.0 if half else 1.0
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.built = True
 
     def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
-        """Adam(2e-4, beta_1=0.5) for each pair of networks unless others are given; see ``tf.keras.Model.compile``."""
+        """Set an optimizer for each pair of networks, by default Adam(2e-4, beta_1=0.5); see ``Model.compile``."""
         kwargs.setdefault("jit_compile", False)
         super().compile(**kwargs)
         self.generator_optimizer = generator_optimizer or layers.Adam(2e-4, beta_1=0.5)
         self.discriminator_optimizer = discriminator_optimizer or layers.Adam(2e-4, beta_1=0.5)
-        # built now, so that a checkpoint has slots to be restored into
+        # build now: a checkpoint can only be restored into existing slots
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
 
     def fit(self, x, **kwargs):
-        """``tf.keras.Model.fit``. The pipeline has shuffled already; asked to, Keras would warn that it does not."""
+        """Call ``tf.keras.Model.fit`` with ``shuffle=False``: the pipeline shuffles already, and Keras would warn."""
         if isinstance(x, tf.data.Dataset):
             options = tf.data.Options()
-            options.autotune.enabled = False  # its thread often misses the end, and sleeps up to a minute more
+            options.autotune.enabled = False  # its thread often misses the shutdown signal, and sleeps up to a minute
             x = x.with_options(options)
         return super().fit(x, **{"shuffle": False, **kwargs})
 
@@ -157,11 +164,11 @@ class CycleGAN(tf.keras.Model):
         return self.generator_ab(real_a, training=training)
 
     def train_step(self, data):
-        """One step of all four networks: the generators against the discriminators, then the other way round."""
+        """Train the generators by one step, then the discriminators; return the losses by name."""
         real_a, real_b = data
         weight = self.loss_weights
         with tf.GradientTape() as tape:
-            # Six translations in four calls, where a batch of two changes no number (see _both).
+            # Six translations in four calls, if batching changes no result (see _both).
             fake_b, same_b = self._both(self.generator_ab, real_a, real_b)
             fake_a, same_a = self._both(self.generator_ba, real_b, real_a)
             cycled_a = self.generator_ba(fake_b, training=True)
@@ -199,7 +206,7 @@ class CycleGAN(tf.keras.Model):
 
     @staticmethod
     def _both(network, first, second):
-        """``network`` of two kinds of pictures: in one batch, which is faster, unless it mixed their statistics."""
+        """Apply ``network`` to two batches: as one, which is faster, unless that would mix their statistics."""
         if not models.per_picture(network):
             return network(first, training=True), network(second, training=True)
         return tf.split(network(tf.concat([first, second], axis=0), training=True), 2)

@@ -1,6 +1,6 @@
-"""VGG's convolutional layers as an instrument: what a network trained on ImageNet sees in a picture.
+"""VGG feature extractor: the convolutional layers of a network trained on ImageNet.
 
-``vgg()`` finds weights without downloading by surprise and says which it took. The shipped ones are 8-bit:
+By default ``vgg()`` downloads nothing; it prints which weights it uses. The shipped weights are quantised to 8 bits:
 ``python -m labutils.extras.packing --help`` makes such a file from full weights.
 Networks: Simonyan and Zisserman, "Very deep convolutional networks", 2014.
 """
@@ -20,9 +20,9 @@ from labutils.datasets.opening import place
 from labutils.weights import WeightsError as WeightsError
 from labutils.weights import opened
 
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # in each block
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # how many in each block
 FILTERS = (64, 128, 256, 512, 512)
-MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; taken away before the first layer
+MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; subtracted before the first layer
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
 CACHED = {  # the files keras.applications downloads: name and MD5
     "vgg16": ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
@@ -32,7 +32,7 @@ CACHED = {  # the files keras.applications downloads: name and MD5
 
 
 class ToBGR(tf.keras.layers.Layer):
-    """RGB in [0, 255] to what VGG was trained on: BGR with ImageNet's mean colour taken away."""
+    """Convert RGB in [0, 255] to what VGG was trained on: BGR, ImageNet's mean colour subtracted."""
 
     def call(self, image):
         return image[..., ::-1] - tf.constant(MEAN_BGR, image.dtype)
@@ -44,7 +44,7 @@ def _say(text):  # once a session
 
 
 def layer_names(backbone):
-    """``["block1_conv1", ...]``, from the first to the last convolution of ``"vgg16"`` or ``"vgg19"``."""
+    """List the names of all convolutions of ``"vgg16"`` or ``"vgg19"`` in order: ``["block1_conv1", ...]``."""
     if backbone not in CONVOLUTIONS:
         raise ValueError(f"Unknown backbone {backbone!r}: choose one of {', '.join(CONVOLUTIONS)}.")
     counts = enumerate(CONVOLUTIONS[backbone], 1)
@@ -52,19 +52,22 @@ def layer_names(backbone):
 
 
 def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
-    """A network that shows what VGG sees.
+    """Build VGG's convolutional layers as a feature extractor.
 
-    Maps RGB pictures, float32 (batch, height, width, 3) in [0, 255], to a dict of feature maps by layer name,
+    It maps RGB pictures, float32 (batch, height, width, 3) in [0, 255], to a dict of feature maps by layer name,
     each (batch, height / 2**(block - 1), width / 2**(block - 1), filters), after the ReLU.
-    ``weights``: ``"auto"`` takes the backbone's ImageNet weights if they lie in Keras' cache, else
-    ``"packed"``; ``"packed"`` the 8-bit file in ``pretrained/`` (the backbone's, else VGG16's);
-    ``"imagenet"`` downloads if need be, and falls back to ``"packed"`` with a warning; ``"random"``
-    He-normal kernels from ``seed``; anything else is the path of an ``.h5`` or ``.npz`` file, whose layers
-    also tell which backbone it is. ``pooling`` is ``"max"`` (as trained) or ``"avg"`` (smoother gradients:
-    Gatys et al., 2016). The model's ``.source`` says in words which weights it took; ``.backbone`` and
-    ``.pooling`` what it is.
-    Raises ``ValueError`` for unknown names, ``FileNotFoundError`` for missing files, and ``WeightsError`` (both a
-    ``ValueError`` and an ``OSError``) for damaged or unfit ones.
+
+    ``backbone``: "vgg19" (default) or "vgg16". ``weights``, one of
+    - "auto" (default): the backbone's ImageNet weights if they are in Keras' cache, otherwise "packed";
+    - "packed": the 8-bit file in ``pretrained/`` (the backbone's, otherwise VGG16's);
+    - "imagenet": downloads them if they are not cached; if that fails, "packed" with a warning;
+    - "random": He-normal kernels from ``seed``;
+    - the path of an ``.h5`` or ``.npz`` file; its layers determine the backbone.
+    ``pooling``: "max" (default, as trained) or "avg" (smoother gradients: Gatys et al., 2016).
+
+    The model's ``.source`` describes its weights; ``.backbone`` and ``.pooling`` are the ones it has. Raises
+    ``ValueError`` for unknown names, ``FileNotFoundError`` for missing files, and ``WeightsError`` (both a
+    ``ValueError`` and an ``OSError``) for damaged or unfit files.
     """
     names = layer_names(backbone)
     if pooling not in ("max", "avg"):
@@ -89,7 +92,7 @@ def vgg(backbone="vgg19", weights="auto", pooling="max", seed=0):
 
 
 def cut(model, layers):
-    """``model`` without what lies behind the last of ``layers``; its outputs are a dict of just these.
+    """Cut ``model`` off after the last of ``layers``; its outputs are a dict of only these layers.
 
     Raises ``ValueError`` naming the layers that the features lack.
     """
@@ -104,7 +107,7 @@ def cut(model, layers):
 
 
 def with_pooling(model, pooling):
-    """The same weights with ``"max"`` or ``"avg"`` pooling; ``model`` itself if that is what it has."""
+    """Return a model with the same weights and ``"max"`` or ``"avg"`` pooling; ``model`` itself if it fits."""
     if pooling == model.pooling:
         return model
     if pooling not in ("max", "avg"):
@@ -138,7 +141,7 @@ def _build(names, pooling):
 
 
 def _shapes(backbone):
-    """``{name: (inputs, filters)}`` of every convolution."""
+    """Return ``{name: (inputs, filters)}`` of every convolution."""
     shapes, before = {}, 3
     for name in layer_names(backbone):
         shapes[name] = (before, FILTERS[int(name[5]) - 1])
@@ -168,7 +171,7 @@ def _digest(path, kind):
 
 
 def cached(backbone):
-    """The path of the backbone's ImageNet weights in Keras' cache; ``None`` if no whole file lies there."""
+    """Return the path of the backbone's ImageNet weights in Keras' cache; ``None`` if no whole file is there."""
     name, md5 = CACHED[backbone]
     for folder in cache_folders():
         if (folder / name).is_file() and _digest(folder / name, "md5") == md5:
@@ -177,7 +180,7 @@ def cached(backbone):
 
 
 def _find(backbone, weights):
-    """The path of a weights file, and a text about it (``None``: the caller makes it from what it holds)."""
+    """Return the path of a weights file and a description (``None``: the caller makes it from the layers)."""
     if weights in ("auto", "imagenet"):
         path = cached(backbone)
         if path:
@@ -210,7 +213,7 @@ def _download(backbone):
     except Exception as error:  # Keras raises plain Exception for every failure
         warnings.warn(
             f"The {backbone.upper()} weights could not be downloaded ({error}). The 8-bit features in pretrained/ are "
-            f"taken instead. For {backbone.upper()}: fetch {origin} on another machine and put it into {folder}, or "
+            f"used instead. For {backbone.upper()}: download {origin} on another machine and put it into {folder}, or "
             "pass its path as weights=.",
             stacklevel=4,
         )
@@ -220,17 +223,17 @@ def _download(backbone):
 def _check_card(path):
     card = path.with_suffix(".json")
     if not path.is_file() or not card.is_file():
-        raise FileNotFoundError(f"{path} or its card {card.name} is missing: get it again with the course.")
+        raise FileNotFoundError(f"{path} or its card {card.name} is missing: download the course again.")
     expected = json.loads(card.read_text(encoding="utf-8"))["sha256"]
     if _digest(path, "sha256") != expected:
-        raise WeightsError(f"{path} is damaged (its SHA-256 is not the card's): get it again with the course.")
+        raise WeightsError(f"{path} is damaged (its SHA-256 is not the card's): download the course again.")
 
 
 def read_weights(path):
-    """Kernels and biases, float32, as ``{"block1_conv1": (kernel, bias), ...}`` in the network's order.
+    """Read kernels and biases, float32, as ``{"block1_conv1": (kernel, bias), ...}`` in the network's order.
 
-    Reads Keras' ``.h5`` and ``.weights.h5``, and ``.npz`` with ``NAME/kernel``, ``NAME/bias`` and, where the
-    kernel is int8, ``NAME/scale``, one factor a filter. Only numbers are read, never code, and only in VGG's shapes.
+    Reads Keras' ``.h5`` and ``.weights.h5``, and ``.npz`` with ``NAME/kernel`` and ``NAME/bias``. If the kernel is
+    int8, ``NAME/scale`` has one factor for each filter. Only numbers in VGG's shapes are read, never code.
     Raises ``WeightsError`` (a ``ValueError`` and ``OSError``) for a damaged file, or if it does not hold VGG from
     ``block1_conv1`` on, and ``FileNotFoundError``.
     """
@@ -262,11 +265,11 @@ def read_weights(path):
 
 
 def backbone_of(arrays):
-    """``"vgg19"`` if the fourth convolution of a block is among the names, else ``"vgg16"``."""
+    """Return ``"vgg19"`` if the fourth convolution of a block is among the names, otherwise ``"vgg16"``."""
     return "vgg19" if any(re.fullmatch(r"block\d_conv4", name) for name in arrays) else "vgg16"
 
 
-# Where the parts of each layer are among the arrays of a file: ``{"block1_conv1": {"kernel": name, ...}, ...}``
+# Both return the names of each layer's arrays in a file: ``{"block1_conv1": {"kernel": name, ...}, ...}``
 
 
 def _npz_layers(arrays):

@@ -1,7 +1,7 @@
-"""Atomic writes, locks, and what to say when the disk refuses.
+"""Atomic writes, locks, and error messages for full and read-only disks.
 
-A file or folder is written under a temporary name first and then renamed: a reader sees the old one or the new one. The
-temporary names say which process writes, so that a later one can tidy up after a process that was killed.
+A file or folder is written under a temporary name first and then renamed. The temporary name contains the number of
+the writing process, so a later process can delete what a killed one left.
 """
 
 import contextlib
@@ -21,27 +21,27 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # on a network drive, other computers write too
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # other computers may write to the same network drive
 OURS = re.compile(r"\.(writing|replaced)-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
 DAY = 24 * 3600  # seconds
 REFUSALS = {
     errno.ENOSPC: "The disk of {} is full: make room",
-    errno.EDQUOT: "Your share of the disk of {} is used up: make room",
-    errno.EROFS: "{} is on a disk that cannot be written to: choose another place",
-    errno.EACCES: "{} must not be written to: choose another place",
-    errno.EPERM: "{} must not be written to: choose another place",
+    errno.EDQUOT: "Your disk quota for {} is used up: make room",
+    errno.EROFS: "{} is on a read-only disk: choose another place",
+    errno.EACCES: "You have no permission to write to {}: choose another place",
+    errno.EPERM: "You have no permission to write to {}: choose another place",
 }
 
 
 class DiskError(OSError):
-    """The disk is full or must not be written to; the text names the folder and the remedy."""
+    """Raised if the disk is full or must not be written to; the text names the folder and the remedy."""
 
 
 @contextlib.contextmanager
 def explained(folder):
-    """Turn a full or read-only disk, met while the block writes below ``folder``, into a ``DiskError``.
+    """Raise ``DiskError`` if the disk is full or read-only while the block writes below ``folder``.
 
-    Other errors pass, and so do those whose file lies elsewhere, for example a photograph that must not be read.
+    Other errors pass unchanged, also errors about files elsewhere, such as a photograph without read permission.
     """
     try:
         yield
@@ -55,7 +55,7 @@ def explained(folder):
 
 
 def _concerns(error, folder):
-    if not isinstance(error.filename, str | bytes):  # writing to an open file tells no name
+    if not isinstance(error.filename, str | bytes):  # errors from an open file have no name
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     folder, file = Path(folder).absolute(), Path(os.fsdecode(error.filename)).absolute()
     return file.is_relative_to(folder) or folder.is_relative_to(file)
@@ -63,17 +63,17 @@ def _concerns(error, folder):
 
 @contextlib.contextmanager
 def scratch(path):
-    """Yield an unused name in the folder of ``path``, which is made if need be.
+    """Yield a temporary name in the folder of ``path``; create the folder if it is missing.
 
-    What is written there is deleted when the block ends. What a killed process has left in that folder is tidied up
-    first. Raises ``DiskError`` if the disk refuses.
+    Whatever has that name is deleted when the block ends. Files that killed processes left in the folder are tidied
+    up first. Raises ``DiskError`` if the disk is full or read-only.
     """
     path = Path(path)
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy_once(path.parent.resolve())
         token = f"{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        place = path.with_name(f".writing-{token}-{path.name[-40:]}")  # of a long name its end: 255 bytes hold it
+        place = path.with_name(f".writing-{token}-{path.name[-40:]}")  # a name may have at most 255 bytes
         try:
             yield place
         finally:
@@ -82,10 +82,10 @@ def scratch(path):
 
 @contextlib.contextmanager
 def aside(path):
-    """Yield a temporary name in the folder of ``path``, for a file or a folder to be written to.
+    """Write a file or a folder atomically: yield a temporary name; when the block ends, rename it to ``path``.
 
-    When the block ends, what was written replaces ``path``. If the block raises, or the replacing fails, what was
-    written is deleted and ``path`` is as it was. Raises ``DiskError`` if the disk refuses.
+    If the block raises, or the renaming fails, the temporary file is deleted and ``path`` is unchanged. Raises
+    ``DiskError`` if the disk is full or read-only.
 
     Example::
 
@@ -99,7 +99,7 @@ def aside(path):
             os.replace(place, path)
             return
         token = place.name.removeprefix(".writing-")[: -len(path.name[-40:])]
-        old = path.with_name(f".replaced-{token}{path.name}")  # a folder is not written over
+        old = path.with_name(f".replaced-{token}{path.name}")  # renaming cannot overwrite a folder
         try:
             os.replace(path, old)
             os.replace(place, path)
@@ -111,19 +111,19 @@ def aside(path):
 
 
 def write(path, data):
-    """Write the bytes ``data`` to ``path``, atomically."""
+    """Write the bytes ``data`` to ``path`` atomically."""
     with aside(path) as place:
         place.write_bytes(data)
 
 
 def tidy(folder):
-    """Tidy up in ``folder`` after processes that were killed while they wrote there.
+    """Delete what killed processes left in ``folder``.
 
-    A folder that was renamed to make way for a new one that never came is put back. Everything else with a temporary
-    name of this module is deleted. What a living process writes is left alone; so is, for a day after its last change,
-    what another computer writes.
+    A folder that was renamed for a new one gets its old name back if there is no new one. Everything else with a
+    temporary name of this module is deleted. Files of living processes are left alone. Files of other computers are
+    left alone for a day after their last change.
     """
-    with contextlib.suppress(OSError):  # no such folder, or it must not be read
+    with contextlib.suppress(OSError):  # no such folder, or no permission to read it
         for place in sorted(Path(folder).iterdir()):
             found = OURS.fullmatch(place.name)
             if not found or _in_use(place, found[2], int(found[3])):
@@ -142,7 +142,7 @@ def _tidy_once(folder):
 
 
 def _in_use(place, host, process):
-    """Whether a living process may still write to ``place``."""
+    """Return whether a living process may still write to ``place``."""
     import psutil
 
     started = time.time()
@@ -154,29 +154,29 @@ def _in_use(place, host, process):
             started = writer.create_time()
         except psutil.NoSuchProcess:
             return False
-        except psutil.Error:  # it lives, and belongs to someone else
+        except psutil.Error:  # it is alive, and belongs to another user
             return True
     try:
         changed = max(path.lstat().st_mtime for path in (place, *place.rglob("*")))
     except OSError:  # it is just being moved or deleted
         return True
-    return changed > started - DAY  # otherwise a later process got the writer's number. Clocks may be set meanwhile
+    return changed > started - DAY  # else a later process has the writer's number; the day allows for clock changes
 
 
 def _delete(place):
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):  # on Windows: somebody has it open. A later process deletes it
+        with contextlib.suppress(OSError):  # open elsewhere, on Windows: a later process deletes it
             place.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def lock(path, wait=True):
-    """Hold the lock file ``path``, which is made if need be, for the length of a block.
+    """Hold a lock on the file ``path`` during the block; create the file if it is missing.
 
-    The lock is released when the process ends. While another holds it this waits, or raises ``BlockingIOError`` if
-    ``wait`` is false. Where there are no locks (Windows, some network drives) it holds nothing.
+    The lock is also released when the process ends. If another process holds it, this waits, or raises
+    ``BlockingIOError`` if ``wait`` is false. On Windows and some network drives there are no locks: nothing is held.
     """
     path = Path(path)
     with contextlib.ExitStack() as held:
@@ -186,7 +186,7 @@ def lock(path, wait=True):
         if fcntl:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                held.callback(fcntl.flock, file, fcntl.LOCK_UN)  # closing is not enough if a child has it open
+                held.callback(fcntl.flock, file, fcntl.LOCK_UN)  # closing is not enough if a child process has it open
             except BlockingIOError:
                 raise
             except OSError:  # a drive without locks
@@ -195,10 +195,10 @@ def lock(path, wait=True):
 
 
 def by_step(folder, ending=""):
-    """What ``folder`` holds under the names ``step-00000100`` + ``ending``, ``{step: path}``, lowest step first.
+    """Find the files in ``folder`` named ``step-00000100`` + ``ending``: ``{step: path}``, lowest step first.
 
-    Anything else in it, such as a copy that a person made, is ignored. No folder: nothing. Raises ``OSError`` if the
-    folder cannot be read.
+    Anything else, such as a copy that a person made, is ignored. A missing folder gives ``{}``. Raises ``OSError`` if
+    the folder cannot be read.
     """
     try:
         names = os.listdir(folder)
@@ -210,5 +210,5 @@ def by_step(folder, ending=""):
 
 
 def named(step, ending=""):
-    """The name of what is kept of a step: ``step-00000100`` + ``ending``."""
+    """Return the file name for a step: ``step-00000100`` + ``ending``."""
     return f"step-{step:08d}{ending}"

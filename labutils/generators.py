@@ -1,7 +1,7 @@
-"""Keep and load generators.
+"""Save and load generators.
 
-A generator travels as two files: ``NAME.weights.h5``, numbers only, and ``NAME.json``, its card, which says how to
-build the network that they fill. Neither runs code when it is read.
+A generator is two files: ``NAME.weights.h5``, numbers only, and ``NAME.json``, its card, which describes the network.
+Neither runs code when it is read.
 """
 
 import difflib
@@ -20,20 +20,20 @@ from labutils.profile import home
 from labutils.weights import WeightsError as WeightsError
 
 ENDING = ".weights.h5"
-CARD = 2**20  # bytes of a card, at most
+CARD = 2**20  # maximum bytes of a card
 
 
 def _paths(path):
-    """The weight file and the card of ``path``, given with or without the ending."""
+    """Return the weight file and the card of ``path``, given with or without the suffix."""
     path = opening.place(path)
     stem = path.name.removesuffix(ENDING).removesuffix(".json")
     return path.with_name(stem + ENDING), path.with_name(stem + ".json")
 
 
 def save_generator(model, path, **card):
-    """Write ``path.weights.h5`` and ``path.json``; what else is to stand in the card comes as keywords (JSON values).
+    """Write ``path.weights.h5`` and ``path.json``, each atomically; return the path of the weights.
 
-    Each file is written aside and moved into place. Returns the path of the weights.
+    ``card``: more entries for the card (JSON values).
     """
     weights, text = _paths(path)
     with files.aside(weights) as place:
@@ -44,12 +44,12 @@ def save_generator(model, path, **card):
 
 
 def shipped():
-    """The names of the generators in ``pretrained/``."""
+    """List the names of the generators in ``pretrained/``."""
     return sorted(path.name.removesuffix(ENDING) for path in home("pretrained").glob(f"*{ENDING}"))
 
 
 def find(name):
-    """The path of the generator ``name``: a path, or the bare name of a shipped one.
+    """Return the path of the generator ``name``, which is a path or the name of a shipped generator.
 
     Raises ``WeightsError`` if there is none.
     """
@@ -73,22 +73,22 @@ def _refuse_other(path):
         raise WeightsError(
             f"{path} is {kind}. Here a generator is NAME{ENDING}, numbers only, and its card NAME.json together, "
             "because a whole model can run code when it is opened. Where the model was made, build the same network "
-            "with models.build, copy the numbers with set_weights(model.get_weights()), and call save_generator."
+            "with models.build, copy the weights with set_weights(model.get_weights()), and call save_generator."
         )
 
 
 def load_generator(path):
-    """The generator kept at ``path`` (with or without the ending), ready to translate; its card is ``model.card``.
+    """Load the generator at ``path`` (with or without the suffix), ready to translate; its card is ``model.card``.
 
-    The card's ``spec`` builds the network, the file only fills in finite numbers of just its shapes, and its SHA-256
-    must be the card's. The model is called as the files are, ``generator_orchard64_ab`` for example.
+    The card's ``spec`` builds the network. The weight file must have the card's SHA-256, and finite numbers in exactly
+    the network's shapes. The model is named after the files, for example ``generator_orchard64_ab``.
     Raises ``WeightsError`` (a ``ValueError``) that says what is wrong with the files.
     """
     _refuse_other(path)
     weights, text = _paths(path)
     for file in (weights, text):
         if not file.is_file():
-            what = "is no file" if file.exists() else "does not exist"
+            what = "is not a file" if file.exists() else "does not exist"
             raise WeightsError(f"{file} {what}: a generator is {weights.name} and {text.name} together.")
     card = _card(text)
     try:
@@ -96,7 +96,7 @@ def load_generator(path):
     except OSError as error:
         raise WeightsError(f"{weights} cannot be read: {error}") from None
     if data[:8] != b"\x89HDF\r\n\x1a\n":
-        raise WeightsError(f"{weights} is no HDF5 file of weights but {_kind(data)}; it was not opened.")
+        raise WeightsError(f"{weights} is not an HDF5 file of weights but {_kind(data)}; it was not opened.")
     if hashlib.sha256(data).hexdigest() != card["sha256"]:
         raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
     try:
@@ -104,14 +104,14 @@ def load_generator(path):
         model = _filled(weights, card["spec"], role)
     except WeightsError:
         raise
-    except Exception as error:  # on a stranger's numbers and arguments Keras raises all kinds of errors
+    except Exception as error:  # for unfit numbers and arguments Keras raises all kinds of errors
         raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from error
     object.__setattr__(model, "card", {"name": text.stem, **card})
     return model
 
 
 def _card(path):
-    """The card in the file ``path``, a dict with ``spec`` and ``sha256``."""
+    """Read the card in the file ``path``, a dict with ``spec`` and ``sha256``."""
     try:
         if path.stat().st_size > CARD:
             raise ValueError(f"{path.stat().st_size:,} bytes are more than {CARD:,}")
@@ -120,14 +120,14 @@ def _card(path):
             raise ValueError(f"its spec is {card['spec']!r}")
         return {**card, "sha256": str(card["sha256"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WeightsError(f"{path} is no card of a generator ({str(error)[:300]!r}).") from None
+        raise WeightsError(f"{path} is not a generator's card ({str(error)[:300]!r}).") from None
 
 
 def _filled(path, spec, name):
-    """The network of ``spec`` with the numbers in the file ``path``; ``ValueError`` unless they are just its own.
+    """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless the arrays are exactly its own.
 
-    Keras alone lets a file pass that holds more layers than the network, or others. The shapes are compared while the
-    network is built, so that no card can make it larger than the file.
+    Keras alone would accept a file with more or other layers. The shapes are compared while the network is built, so
+    a card cannot make it larger than the file.
     """
     from labutils import models
 
@@ -144,10 +144,10 @@ def _filled(path, spec, name):
         (("only the file has", held, wanted), ("only the network has", wanted, held)) if these - those]  # fmt: skip
         raise ValueError(f"another architecture; arrays by shape: {'; '.join(shapes)}.")
     model.load_weights(str(path))
-    if not all(np.isfinite(array).all() for array in model.get_weights()):  # of 64 bits, some do not fit into 32
+    if not all(np.isfinite(array).all() for array in model.get_weights()):  # some 64-bit numbers do not fit into 32
         raise ValueError("it has values that are not finite.")
     if _values(numbers) != _values(model.get_weights()):  # Keras 3 only warns of a layer that it does not find
-        raise ValueError("its layers are called otherwise.")
+        raise ValueError("its layers have other names.")
     return model
 
 
@@ -157,7 +157,7 @@ def _values(arrays):
 
 
 def _kind(data):
-    """What a file that is no HDF5 file seems to be, by its first bytes."""
+    """Guess from its first bytes what a file is that is not HDF5."""
     heads = {
         b"\x80": "a pickle, which can run code",
         b"PK": "an archive (.npz, .keras, .zip)",
@@ -167,7 +167,7 @@ def _kind(data):
 
 
 def any_size(generator):
-    """The same generator for pictures of any size; itself if it already is."""
+    """Return the same generator for pictures of any size; ``generator`` itself if it takes any already."""
     from labutils import models
 
     if generator.spec.get("image_size") is None:

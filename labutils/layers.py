@@ -1,6 +1,6 @@
-"""The layers Keras lacks, and the only place in the core where the two TensorFlow generations differ.
+"""Layers that Keras lacks; the only place in the core where TensorFlow 2.15 and current TensorFlow differ.
 
-The layers keep their class names in both environments, so that weight files travel between them.
+The layers have the same class names in both, so that each can read the other's weight files.
 """
 
 from functools import partial
@@ -8,25 +8,25 @@ from functools import partial
 import keras
 import tensorflow as tf
 
-# Keras' own numbers, faster. To do without: tf.keras.optimizers.Adam and tf.keras.layers.Conv2D.
+# The same results as Keras, faster. To do without: tf.keras.optimizers.Adam and tf.keras.layers.Conv2D.
 from labutils.speed import Adam as Adam
 from labutils.speed import Conv2D as Conv2D
 
-KERAS = int(keras.__version__.split(".")[0])  # 2 and 3 keep optimizers differently
+KERAS = int(keras.__version__.split(".")[0])  # 2 and 3 save optimizers differently
 
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class InstanceNormalization(tf.keras.layers.Layer):
-    """Each channel of each picture, less its own mean, over its own deviation; then scaled and shifted.
+    """Normalise each channel of each picture to mean 0 and variance 1; then scale and shift it.
 
-    Equal to ``tensorflow_addons.layers.InstanceNormalization`` (which sets ``epsilon`` to 1e-3), and faster:
-    for one picture it is what batch normalisation does in training, and TensorFlow has one fused kernel for
-    that, which takes one or two pictures in turn.
+    Equal to ``tensorflow_addons.layers.InstanceNormalization`` (whose default ``epsilon`` is 1e-3), and faster.
+    For one picture, batch normalisation in training does the same, and TensorFlow has a fused kernel for it. A
+    batch of one or two pictures goes through that kernel picture by picture.
 
-    Shapes: (batch, height, width, channels) in and out. Statistics are taken in float32 under mixed
-    precision. ``epsilon``: at least 1e-5, the least the fused kernel knows, otherwise ``ValueError``.
-    ``center``, ``scale``: whether there is a learned shift and a learned factor a channel. Paper: Ulyanov et
-    al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
+    Shapes: (batch, height, width, channels) in and out. Under mixed precision the statistics are float32.
+    ``epsilon``: at least 1e-5, the minimum of the fused kernel, otherwise ``ValueError``; default 1e-5.
+    ``center``, ``scale``: whether each channel has a learned shift and a learned factor; default True. Paper: Ulyanov
+    et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
 
     Example::
 
@@ -71,10 +71,10 @@ class InstanceNormalization(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class ReflectionPadding2D(tf.keras.layers.Layer):
-    """Continue a picture beyond its border as a mirror would: no dark frame, unlike zero padding.
+    """Pad a picture with its own mirror image: no dark frame, unlike zero padding.
 
     ``padding``: pixels on every side, or (before, after). Shapes: (batch, height, width, channels) to (batch,
-    height + before + after, width + before + after, channels); height and width must be above ``padding``.
+    height + before + after, width + before + after, channels); height and width must be larger than ``padding``.
     """
 
     def __init__(self, padding=1, **kwargs):
@@ -95,9 +95,9 @@ class ReflectionPadding2D(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class SizeMultiple(tf.keras.layers.Layer):
-    """Lets pictures through whose height and width are multiples of ``factor``; ``ValueError`` for others.
+    """Raise ``ValueError`` unless height and width are multiples of ``factor``; return the pictures unchanged.
 
-    A network that halves and doubles its picture gives back another size, or fails far inside, without it.
+    Otherwise a network that halves and doubles its picture would return another size, or fail in a later layer.
     """
 
     def __init__(self, factor, **kwargs):
@@ -119,10 +119,10 @@ class SizeMultiple(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class AttentionBlend(tf.keras.layers.Layer):
-    """Lets a generator say *where* it changes the picture: ``picture · (1 - m) + painted · m``.
+    """Blend a generator's colours into its input where a mask m says so: ``picture · (1 - m) + painted · m``.
 
-    Inputs: the picture (batch, height, width, 3) in [-1, 1] and four raw maps (batch, height, width, 4):
-    three become the painted colours by tanh, the last the attention mask m by a sigmoid. Output: (batch,
+    Inputs: the picture (batch, height, width, 3) in [-1, 1] and four raw maps (batch, height, width, 4). The first
+    three become the painted colours by tanh, the last becomes the attention mask m by a sigmoid. Output: (batch,
     height, width, 3). Paper: Mejjati et al. 2018, "Unsupervised Attention-guided Image-to-Image Translation".
     """
 
@@ -137,18 +137,18 @@ class AttentionBlend(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class Dropout(tf.keras.layers.Layer):
-    """In training, sets a share ``rate`` of the values to zero and enlarges the others by 1 / (1 - rate).
+    """In training, set a share ``rate`` of the values to zero and multiply the others by 1 / (1 - rate).
 
-    Which ones is a function of ``seed`` (two layers of one network want different ones) and of how often the layer was
-    called in training. That count is a weight, so a checkpoint holds it and a continued run draws what the unbroken
-    one would have; Keras' own ``Dropout`` does not. Shapes: any, out as in. ``rate``: from 0 up to, not including, 1,
-    otherwise ``ValueError``. Paper: Srivastava et al. 2014.
+    The choice depends on ``seed`` (give each layer of a network another) and on the number of calls in training. That
+    number is a weight, so checkpoints hold it, and a resumed run drops the same values. With Keras' own ``Dropout`` it
+    would not. Shapes: any, the same in and out. ``rate``: in [0, 1), otherwise ``ValueError``. Paper: Srivastava et
+    al. 2014.
     """
 
     def __init__(self, rate, seed=0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise ValueError(f"The rate of dropout must be from 0 up to, not including, 1, not {rate}.")
+            raise ValueError(f"The dropout rate must be at least 0 and below 1, not {rate}.")
         self.rate, self.seed = rate, seed
 
     def build(self, input_shape):

@@ -1,7 +1,7 @@
-"""Measuring a translation against the truth, where the dataset knows it.
+"""Compare translations with the right answers of a rendered dataset.
 
-Pictures are float arrays in [0, 1] (peak 1); PSNR is in decibels; higher is better for it and for SSIM. What judges
-without a truth, compares and chooses is in the side room ``measure``.
+Pictures are float arrays in [0, 1] (peak 1). PSNR is in decibels; higher is better for PSNR and SSIM. Measures without
+right answers, comparisons and choices are in ``labutils.measure``.
 """
 
 import functools
@@ -14,15 +14,15 @@ from labutils import datasets
 
 
 def squared_error(image, truth, mask):
-    """The squared error of each of n pictures (n, height, width, 3), weighted by ``mask`` (n, height, width)."""
+    """Return the squared error of each of n pictures (n, height, width, 3), weighted by ``mask`` (n, height, width)."""
     return ((np.asarray(image, float) - truth) ** 2 * np.asarray(mask)[..., None]).sum(axis=(-3, -2, -1))
 
 
 def psnr(image, truth, mask=None):
-    """Peak signal-to-noise ratio in dB of pictures (..., height, width, 3) in [0, 1]; infinite for equal ones.
+    """Return the peak signal-to-noise ratio in dB of pictures (..., height, width, 3) in [0, 1]; infinite if equal.
 
-    ``mask`` (..., height, width) weights the pixels; ``None`` comes back if it is 0 everywhere. Several pictures are
-    pooled: one mean squared error over all.
+    ``mask`` (..., height, width) weights the pixels; if it is 0 everywhere, the result is ``None``. Several pictures
+    are pooled: one mean squared error over all.
     """
     mask = np.ones(np.shape(truth)[:-1]) if mask is None else np.asarray(mask)
     if not mask.any():
@@ -32,17 +32,17 @@ def psnr(image, truth, mask=None):
 
 
 def ssim_map(image, truth):
-    """Structural similarity around every pixel of two pictures (height, width, 3) in [0, 1]: (height, width)."""
+    """Return the structural similarity at every pixel of two pictures (height, width, 3) in [0, 1]: (height, width)."""
     image, truth = np.asarray(image, float), np.asarray(truth, float)
     return structural_similarity(image, truth, channel_axis=-1, data_range=1.0, full=True)[1].mean(axis=-1)
 
 
 def ssim(image, truth, mask=None):
-    """Structural similarity of pictures (..., height, width, 3) in [0, 1]: 1 for equal ones (Wang et al. 2004).
+    """Return the structural similarity of pictures (..., height, width, 3) in [0, 1]: 1 if equal (Wang et al. 2004).
 
-    ``mask`` (..., height, width) weights the map of similarities, whose windows of 7 pixels look across its border;
-    ``None`` comes back if it is 0 everywhere. Without a mask, two pictures (height, width, 3) are compared as
-    scikit-image does, without the outer 3 pixels.
+    ``mask`` (..., height, width) weights the map of similarities, whose windows of 7 pixels also see pixels outside
+    the mask. If it is 0 everywhere, the result is ``None``. Without a mask, two pictures (height, width, 3) are
+    compared as scikit-image does, without the outer 3 pixels.
     """
     if mask is None:
         return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
@@ -56,11 +56,11 @@ def ssim(image, truth, mask=None):
 def report(generator, root, direction, limit=None):
     """Measure a generator on the held-out pairs of the rendered dataset in ``root``, on the first ``limit`` if given.
 
-    ``direction``: "ab" (A to B) or "ba". Returns a dict: ``fruit_psnr`` inside the mask, where the two domains differ,
-    ``background_psnr`` outside, ``copy_fruit_psnr`` for handing the picture back unchanged, ``gain``, the first less
-    the last, all in dB; ``fruit_ssim`` and ``background_ssim``; and the number of ``pictures``. From B to A the truth
-    is, picture by picture, the nearest of A's varieties. Errors are pooled over all pictures. What has no pixels is
-    left out: in the meadow all of a picture differs, so there is no background.
+    ``direction``: "ab" (A to B) or "ba". Returns a dict. In dB: ``fruit_psnr`` inside the mask, where the two domains
+    differ; ``background_psnr`` outside it; ``copy_fruit_psnr`` of the unchanged input; ``gain``, which is
+    ``fruit_psnr`` minus ``copy_fruit_psnr``. Then ``fruit_ssim``, ``background_ssim``, and the number of ``pictures``.
+    From B to A, the truth of each picture is the nearest of A's varieties. Errors are pooled over all pictures. A
+    measure without pixels is left out: the meadow, for example, has no background.
 
     Raises ``ValueError`` if ``root`` has no truth: real photographs have none.
     """
@@ -70,7 +70,7 @@ def report(generator, root, direction, limit=None):
     fruit, copied = psnr(fake, truth, mask), psnr(real, nearest(real, truths, mask), mask)
     measured = {
         "fruit_psnr": fruit,
-        "background_psnr": psnr(fake, real, outside),  # there both domains agree to the last bit
+        "background_psnr": psnr(fake, real, outside),  # outside the mask both domains are equal to the last bit
         "copy_fruit_psnr": copied,
         "gain": None if fruit is None else fruit - copied,
         "fruit_ssim": ssim(fake, truth, mask),
@@ -81,23 +81,23 @@ def report(generator, root, direction, limit=None):
 
 
 def translated(generator, real):
-    """What ``generator`` makes of the pictures ``real``, both (n, height, width, 3) in [0, 1], 50 at a time."""
+    """Translate the pictures ``real``, (n, height, width, 3) in [0, 1], with ``generator``, 50 at a time."""
     batches = np.array_split(real, -(-len(real) // 50))
     fake = np.concatenate([np.asarray(generator(batch * 2 - 1, training=False)) for batch in batches])
     return np.clip(fake / 2 + 0.5, 0, 1)
 
 
 def nearest(pictures, truths, mask):
-    """Of several right answers, picture by picture the one with the least error inside ``mask``: (n, h, w, 3)."""
+    """Choose for each picture the right answer with the least error inside ``mask``: (n, height, width, 3)."""
     least = np.argmin([squared_error(pictures, truth, mask) for truth in truths], axis=0)
     return np.stack([truths[choice][i] for i, choice in enumerate(least)])
 
 
 @functools.lru_cache(maxsize=4)
 def test_pairs(root, direction, limit=None):
-    """The held-out pictures of a rendered dataset (the first ``limit``; ``None``: all), and their truth.
+    """Render the held-out pictures of a rendered dataset (the first ``limit``; ``None``: all), and their truth.
 
-    Returns ``real`` (n, size, size, 3), ``truths`` (a list of such arrays: the one right answer for "ab", one for each
+    Returns ``real`` (n, size, size, 3), ``truths`` (a list of such arrays: one right answer for "ab", one for each
     variety for "ba") and ``mask`` (n, size, size), float32 in [0, 1].
     """
     if direction not in ("ab", "ba"):
@@ -105,7 +105,7 @@ def test_pairs(root, direction, limit=None):
     record = datasets.truth_of(root)
     if record is None:
         raise ValueError(
-            f"{root} knows no truth: it was not rendered ({', '.join(datasets.RENDERED)}), so translations of it "
+            f"{root} has no truth, because it was not rendered ({', '.join(datasets.RENDERED)}). Translations of it "
             "cannot be compared with the right answer."
         )
     scenes = json.loads(record.read_text())
@@ -121,5 +121,5 @@ def test_pairs(root, direction, limit=None):
 
 
 def copy(batch, training=False):
-    """The first baseline: the "generator" that hands its pictures back."""
+    """Return the unchanged input: the first baseline, called like a generator."""
     return batch

@@ -1,7 +1,7 @@
 """The networks: two generators (U-Net, ResNet) and the PatchGAN discriminator.
 
-Every network carries ``model.spec``, the arguments it was built with; ``build(model.spec)`` makes its twin,
-without its weights. Pictures are (batch, height, width, 3) in [-1, 1].
+Every network has ``model.spec``, the arguments it was built with; ``build(model.spec)`` builds the same network
+with fresh weights. Pictures are (batch, height, width, 3) in [-1, 1].
 """
 
 import contextvars
@@ -18,9 +18,9 @@ NORMALIZATIONS = {
     "batch": partial(tf.keras.layers.BatchNormalization, momentum=0.9, epsilon=1e-5),
     "none": None,
 }
-# What normalises each picture by itself. A layer class that is not listed may take its statistics over a batch.
+# Normalisations of each picture alone. A layer class that is not listed may take its statistics over a batch.
 PER_PICTURE = ("instance", "plain_instance", "none", "Addons>InstanceNormalization")
-BUILD = contextvars.ContextVar("BUILD", default=(None, None))  # the name, and the kernels there may be, of ``build``
+BUILD = contextvars.ContextVar("BUILD", default=(None, None))  # ``build``'s arguments ``name`` and ``kernels``
 CHOICES = {
     "upsampling": ("nearest", "transpose"),
     "padding": ("zero", "reflect"),
@@ -29,13 +29,13 @@ CHOICES = {
 
 
 def _normalize(x, normalization):
-    """Add a normalisation: one of the names above, or any layer class, such as tensorflow-addons'."""
+    """Add a normalisation layer: one of ``NORMALIZATIONS``, or any layer class, such as tensorflow-addons'."""
     layer = NORMALIZATIONS[normalization] if isinstance(normalization, str) else normalization
     return layer()(x) if layer else x
 
 
 def _conv(x, filters, kernel, stride=1, padding="zero", transpose=False, **kwargs):
-    """A convolution with the paper's N(0, 0.02) weights that keeps the size (or divides it by the stride)."""
+    """Add a convolution with the paper's N(0, 0.02) weights; it keeps the size, or divides it by the stride."""
     _claim((kernel, kernel, *((filters, x.shape[-1]) if transpose else (x.shape[-1], filters))))
     if padding == "reflect" and not transpose:
         x = ReflectionPadding2D(((kernel - 1) // 2, kernel // 2))(x)
@@ -51,7 +51,7 @@ def _conv(x, filters, kernel, stride=1, padding="zero", transpose=False, **kwarg
 
 
 def _claim(shape):
-    """Take a kernel of ``shape`` from those there may be, before it is made; ``ValueError`` if none is left."""
+    """Count a kernel of ``shape`` before it is made; ``ValueError`` if ``build``'s ``kernels`` allow no more."""
     _, kernels = BUILD.get()
     if kernels is not None:
         if kernels[shape] < 1:
@@ -60,14 +60,14 @@ def _claim(shape):
 
 
 def _upsample(x, filters, kernel, upsampling, padding):
-    """Twice the size: by a transposed convolution, or by repeating pixels and then convolving."""
+    """Double the size: by a transposed convolution, or by repeating pixels and then convolving."""
     if upsampling == "transpose":
         return _conv(x, filters, kernel, 2, transpose=True)
     return _conv(tf.keras.layers.UpSampling2D()(x), filters, kernel, padding=padding)
 
 
 def _activate(x, normalization, leaky=False, activation_first=False):
-    """Normalise, then ReLU or LeakyReLU(0.2); or, with ``activation_first``, the other way round."""
+    """Normalise, then apply ReLU or LeakyReLU(0.2); with ``activation_first`` in the opposite order."""
     activation = tf.keras.layers.LeakyReLU(0.2) if leaky else tf.keras.layers.ReLU()
     if activation_first:
         return _normalize(activation(x), normalization)
@@ -75,7 +75,7 @@ def _activate(x, normalization, leaky=False, activation_first=False):
 
 
 def _generator_output(picture, x, kernel, padding, attention, normalization="none"):
-    """Colours in [-1, 1]; with ``attention``, blended into the picture that came in."""
+    """Add the last layers: colours in [-1, 1]; with ``attention``, blended into the input picture."""
     x = _normalize(_conv(x, 4 if attention else 3, kernel, padding=padding), normalization)
     if attention:
         return AttentionBlend(dtype="float32")([picture, x])
@@ -85,12 +85,12 @@ def _generator_output(picture, x, kernel, padding, attention, normalization="non
 def _finish(inputs, outputs, spec):
     name, number = BUILD.get()[0], tf.keras.backend.get_uid(spec["kind"])
     model = tf.keras.Model(inputs, outputs, name=name or (spec["kind"] if number == 1 else f"{spec['kind']}_{number}"))
-    object.__setattr__(model, "spec", spec)  # past Keras' tracking: it is a description, not a part
+    object.__setattr__(model, "spec", spec)  # bypass Keras' tracking, which would wrap the dict
     return model
 
 
 def _spec(kind, arguments):
-    """What a network was built with, ready for JSON: a layer class is kept by the name Keras knows it by."""
+    """Return a network's arguments, ready for JSON: a layer class becomes its name in Keras' registry."""
     spec = {"kind": kind, **arguments}
     if _is_layer(spec["normalization"]):
         spec["normalization"] = tf.keras.utils.get_registered_name(spec["normalization"])
@@ -110,7 +110,7 @@ def _is_layer(value):
 
 
 def _input(image_size, factor):
-    """The picture that comes in, and what the layers work on; its size must be a multiple of ``factor``."""
+    """Return the input and, checked for a size that is a multiple of ``factor``, the tensor for the first layer."""
     if image_size is not None and (not factor <= image_size <= 2**16 or image_size % factor):
         raise ValueError(f"image_size must be a multiple of {factor} up to 65,536 for this network, not {image_size}.")
     picture = tf.keras.Input((image_size, image_size, 3))
@@ -130,16 +130,23 @@ def unet_generator(
     activation_first=False,
     dropout=0.0,
 ):
-    """A U-Net: halve the picture ``levels`` times, double it again, and hand each size's details across.
+    """Build a U-Net: halve the picture ``levels`` times, double it again, and join the maps of equal size.
 
-    Input and output: (batch, image_size, image_size, 3) in [-1, 1]. Height and width must be multiples of 2
-    to the power ``levels``, otherwise ``ValueError``; with ``image_size=None`` any such size goes in, oblong
-    ones as well. ``normalization``: "instance", "plain_instance" (without scale and shift), "batch", "none"
-    or a layer class. ``upsampling``: "nearest" or "transpose". ``padding``: "zero" or "reflect".
-    ``attention``: blend the result into the picture (``AttentionBlend``). ``leaky``: LeakyReLU, not ReLU, on
-    the way down. ``activation_first``: activate before normalising. ``dropout``: the share of values dropped in
-    the first three levels on the way up, as in pix2pix (0.5 there; CycleGAN has none). Papers: Ronneberger et
-    al. 2015; Isola et al. 2017.
+    Input and output: (batch, image_size, image_size, 3) in [-1, 1].
+
+    image_size: pixels, a multiple of 2 to the power ``levels``; default None: height and width may be any multiples.
+    filters: of the first convolution, doubled at each level; default 32.
+    levels: 1 to 16; default 4.
+    kernel: side of the kernels in pixels; default 4.
+    normalization: "instance" (default), "plain_instance" (no scale and shift), "batch", "none" or a layer class.
+    upsampling: "nearest" (default) or "transpose".
+    padding: "zero" (default) or "reflect".
+    attention: blend the result into the picture (``AttentionBlend``); default False.
+    leaky: LeakyReLU, not ReLU, on the way down; default True.
+    activation_first: activate before normalising; default False.
+    dropout: share of values dropped in the first three levels on the way up, in [0, 1); default 0 (pix2pix: 0.5).
+
+    Raises ``ValueError`` for an unfit size or argument. Papers: Ronneberger et al. 2015; Isola et al. 2017.
     """
     spec = _spec("unet_generator", dict(locals()))
     if levels not in range(1, 17):
@@ -171,13 +178,16 @@ def resnet_generator(
     output_normalization=False,
     dropout=0.0,
 ):
-    """The paper's generator: halve twice, ``blocks`` blocks that each *add* a correction, double twice.
+    """Build the paper's generator: halve twice, apply ``blocks`` residual blocks, double twice.
 
-    Arguments as for ``unet_generator``; height and width must be multiples of 4. ``skip``: "add", or
-    "concatenate", by which every block makes the picture ``4 * filters`` channels deeper.
-    ``output_normalization``: normalise once more before the final tanh. ``dropout``: the share of values dropped
-    between a block's two convolutions, as in pix2pix. Papers: Johnson et al. 2016; Zhu et
-    al. 2017, appendix.
+    Other arguments, shapes and errors as for ``unet_generator``; height and width must be multiples of 4.
+
+    blocks: how many blocks, each of which *adds* a correction; default 9.
+    skip: "add" (default), or "concatenate": then every block adds ``4 * filters`` channels.
+    output_normalization: normalise once more before the final tanh; default False.
+    dropout: share of values dropped between a block's two convolutions, as in pix2pix; default 0.
+
+    Papers: Johnson et al. 2016; Zhu et al. 2017, appendix.
     """
     spec = _spec("resnet_generator", dict(locals()))
     picture, x = _input(image_size, 4)
@@ -206,13 +216,19 @@ def patch_discriminator(
     max_filters=512,
     activation_first=False,
 ):
-    """A PatchGAN: a grid of scores, each for one overlapping patch of the picture (1 real, 0 generated).
+    """Build a PatchGAN: it gives a grid of scores, each for one overlapping patch (1 real, 0 generated).
 
-    Input: (batch, image_size, image_size, 3) in [-1, 1]; ``image_size`` must be a multiple of the product of
-    ``strides``, otherwise ``ValueError``; None takes any size. Output: (batch, h, w, 1), unbounded. One
-    convolution per entry of ``strides``, the filters doubling up to ``max_filters``, then one to a single
-    channel; the first has no normalisation. ``activation_first``: activate before normalising. The default
-    sees 70×70 pixels a score (``receptive_field``). Paper: Isola et al. 2017.
+    Input: (batch, image_size, image_size, 3) in [-1, 1]. Output: (batch, h, w, 1), unbounded.
+
+    image_size: pixels, a multiple of the product of ``strides``, otherwise ``ValueError``; default None: any size.
+    filters: of the first convolution, doubled at each of the others up to ``max_filters``; default 64.
+    strides: one convolution for each; one more makes a single channel. By default a score sees 70×70 pixels.
+    kernel: side of the kernels in pixels; default 4.
+    normalization: as for ``unet_generator``; the first convolution has none.
+    max_filters: default 512.
+    activation_first: activate before normalising; default False.
+
+    Paper: Isola et al. 2017.
     """
     spec = _spec("patch_discriminator", {**locals(), "strides": list(strides)})
     picture, x = _input(image_size, math.prod(strides) if image_size else 1)
@@ -226,9 +242,9 @@ BUILDERS = {f.__name__: f for f in (unet_generator, resnet_generator, patch_disc
 
 
 def networks(lab):
-    """The profile ``lab``'s four networks with fresh weights: generators A→B and B→A, discriminators of A and of B.
+    """Build the four networks of the profile ``lab`` with fresh weights.
 
-    Each is called by its role: ``generator_ab``, ``generator_ba``, ``discriminator_a``, ``discriminator_b``.
+    Their names are their roles: ``generator_ab``, ``generator_ba``, ``discriminator_a``, ``discriminator_b``.
     """
     roles = {"generator": ("ab", "ba"), "discriminator": ("a", "b")}
     return [
@@ -239,11 +255,11 @@ def networks(lab):
 
 
 def build(spec, name=None, kernels=None):
-    """The network that ``spec`` (a ``model.spec``, or ``{"kind": …, arguments}``) describes; fresh weights.
+    """Build the network that ``spec`` (a ``model.spec``, or ``{"kind": …, arguments}``) describes, with fresh weights.
 
-    ``name``: the model's, by default its kind and a number. ``kernels``: how many convolutions of each kernel shape it
-    may have, a ``Counter``; building ends at the first one too many, before that takes memory.
-    Raises ``ValueError`` for an unknown kind or argument.
+    ``name``: the model's name, by default its kind and a number. ``kernels``: a ``Counter`` of the kernel shapes it
+    may have; the first kernel beyond them raises ``ValueError`` before it takes memory.
+    Raises ``ValueError`` also for an unknown kind or argument.
     """
     arguments = dict(spec)
     kind = arguments.pop("kind", None)
@@ -269,17 +285,16 @@ def build(spec, name=None, kernels=None):
 
 
 def per_picture(model):
-    """Whether a picture's result in training is the same alone and in a batch; unknown networks count as not."""
+    """Return whether a picture's result in training is the same alone and in a batch; unknown networks: False."""
     return getattr(model, "spec", {}).get("normalization") in PER_PICTURE
 
 
 def receptive_field(model):
-    """The side, in pixels, of the square of the input that one output value sees (without normalisation).
+    """Return the side, in pixels, of the input square that one output value sees (without normalisation).
 
     Each convolution widens the field by (kernel - 1) times the distance, in input pixels, between neighbours
-    of its input. Where branches meet, the one with most layers counts, which sees furthest. After nearest
-    upsampling an even kernel sees a pixel more or less from one place to the next: this is their mean,
-    rounded up.
+    of its input. Where branches meet, the one with most layers counts, because it sees furthest. After nearest
+    upsampling the field of an even kernel varies by a pixel between places: this is the mean, rounded up.
     """
     field, distance = 1, 1.0
     for layer in model.layers:
@@ -295,11 +310,10 @@ def receptive_field(model):
 
 
 def seen_by(discriminator, row, column):
-    """The pixels that the score at (``row``, ``column``) sees: ``(top, left, bottom, right)``, the last two
-    excluded.
+    """Return the pixels that a score sees: ``(top, left, bottom, right)``, the last two excluded.
 
-    Beyond the picture's border (negative, or past its size) lies padding. Raises ``ValueError`` for a score
-    that is not there, or a discriminator built without ``image_size``.
+    Numbers below 0 or above the picture's size lie in the padding. Raises ``ValueError`` for a ``row`` or ``column``
+    outside the grid, or a discriminator built without ``image_size``.
     """
     rows, columns = discriminator.output_shape[1:3]
     if rows is None:

@@ -1,4 +1,4 @@
-"""Pictures as arrays: into one form, to another size, with another's colours."""
+"""Pictures as arrays: convert, resize, and transfer colours."""
 
 import numpy as np
 from PIL import Image
@@ -10,11 +10,11 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5
 
 
 def as_picture(image, what="picture"):
-    """Any array that is a picture as RGB float32 (height, width, 3) in [0, 255].
+    """Convert any array that is a picture to RGB float32 (height, width, 3) in [0, 255].
 
-    The type says the range: floats are in [0, 1], uint16 reaches to 65,535, other whole numbers to 255, booleans to 1.
-    Grey (h, w) or (h, w, 1), RGB, RGBA (over white). Raises ``ValueError`` naming ``what`` for anything else, and for
-    values that are not finite.
+    The type defines white: 1 for floats and booleans, 65,535 for uint16, 255 for other whole numbers. Shapes: grey
+    (h, w) or (h, w, 1), RGB, RGBA (over white). Raises ``ValueError`` naming ``what`` for anything else, and for values
+    that are not finite.
     """
     image = np.asarray(image)
     if image.dtype.kind not in "buif" or image.ndim not in (2, 3) or 0 in image.shape:
@@ -30,7 +30,7 @@ def as_picture(image, what="picture"):
     image = image.astype("float32") * np.float32(255 / whole)
     if image.min() < -0.5 or image.max() > 255.5:
         raise ValueError(f"The {what} has values from {low:g} to {high:g}: use uint8, or floats in [0, 1].")
-    image = np.clip(image, 0, 255)  # what a rounding left beyond
+    image = np.clip(image, 0, 255)  # rounding may have passed the limits
     if image.shape[2] == 4:
         alpha = image[..., 3:] / 255
         image = image[..., :3] * alpha + 255 * (1 - alpha)
@@ -38,7 +38,7 @@ def as_picture(image, what="picture"):
 
 
 def resize(image, size):
-    """``image`` as uint8 RGB; ``size``: (height, width), or a number for the shorter side, the shape kept."""
+    """Resize ``image`` to uint8 RGB; ``size``: (height, width), or the shorter side, with proportions kept."""
     picture = to_uint8(as_picture(image))
     height, width = picture.shape[:2]
     if np.isscalar(size):
@@ -50,24 +50,24 @@ def resize(image, size):
 
 
 def to_uint8(pictures, black=0.0, white=255.0):
-    """Pictures of any shape with values from ``black`` to ``white`` as uint8, rounded and clipped."""
+    """Convert pictures of any shape with values from ``black`` to ``white`` to uint8, rounded and clipped."""
     return np.clip((np.asarray(pictures) - black) * (255 / (white - black)) + 0.5, 0, 255).astype(np.uint8)
 
 
 def keep_colours(result, content):
-    """The luminance of ``result`` with the colours of ``content`` (same size), uint8: Gatys et al., 2016b."""
+    """Combine the luminance of ``result`` with the colours of ``content`` (same size), uint8: Gatys et al., 2016b."""
     yiq = as_picture(content) @ YIQ.T
     yiq[..., 0] = (as_picture(result) @ YIQ.T)[..., 0]
     return to_uint8(yiq @ np.linalg.inv(YIQ).T)
 
 
 def match_colours(style, content):
-    """``style``, uint8, with the mean colour and the colour covariance of ``content``: Gatys et al., 2016b.
+    """Give ``style`` the mean colour and the colour covariance of ``content``, uint8: Gatys et al., 2016b.
 
-    Used before the transfer: the painting brings its strokes in the photograph's colours.
+    Used before the transfer: then the result has the painting's strokes in the photograph's colours.
     """
     source, target = (as_picture(image).reshape(-1, 3).astype("float64") for image in (style, content))
-    # A whole-picture colour has no covariance to divide by: one level of noise stands in for it.
+    # A picture of one colour has covariance 0, which cannot be inverted: add that of noise of one level.
     roots = [_root(np.cov(pixels.T, bias=True) + np.eye(3)) for pixels in (source, target)]
     matched = (source - source.mean(0)) @ np.linalg.inv(roots[0]) @ roots[1] + target.mean(0)
     return to_uint8(matched).reshape(np.asarray(style).shape[:2] + (3,))

@@ -1,4 +1,4 @@
-"""One place for sizes and step counts: ``smoke`` for CI, ``class`` for two cores, ``full`` for a GPU."""
+"""Sizes and step counts of the lessons: ``smoke`` for CI, ``class`` for two CPU cores, ``full`` for a GPU."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Profile:
-    """The numbers of one profile. Sizes are pixels, counts are pictures a domain.
+    """The numbers of one profile. Sizes are in pixels; ``train`` and ``test`` count pictures of each domain.
 
-    Raises ``ValueError`` for a number that no training can have, such as a checkpoint every 0 steps.
+    Raises ``ValueError`` for an impossible number, such as a checkpoint every 0 steps.
     """
 
     name: str
-    cost: str  # what it takes, in words, shown at the top of every lesson
+    cost: str  # the time and machine it takes, in words, shown at the top of every lesson
     dataset: str  # a rendered dataset, or one of ``datasets.public.DATASETS``
     size: int
     train: int
@@ -21,12 +21,12 @@ class Profile:
     generator: dict  # arguments of ``models.build``, without the size
     discriminator: dict
     steps: int
-    constant_steps: int  # the learning rate falls to zero from here to ``steps``
+    constant_steps: int  # from this step to ``steps`` the learning rate falls to zero
     checkpoint_every: int
     sample_every: int
     style_size: int
     style_steps: int
-    kept_generators: int = 10  # pairs a run keeps by step, at most
+    kept_generators: int = 10  # maximum number of pairs that a run saves by step
     learning_rate: float = 2e-4
     discriminator_pace: float = 1.0  # the discriminators' learning rate is this many times the generators'
     loss_weights: dict = field(default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0})
@@ -71,12 +71,12 @@ PROFILES = {
         discriminator={"kind": "patch_discriminator", "filters": 32, "strides": (2, 2, 1)},
         steps=3000,
         constant_steps=1500,
-        discriminator_pace=2.0,  # benchmarks/README.md has the search for these four minutes
+        discriminator_pace=2.0,  # benchmarks/README.md describes the search for these settings
         loss_weights={"adversarial": 1.0, "cycle": 5.0, "identity": 2.0},
         pool_size=400,
         checkpoint_every=100,
         sample_every=100,
-        kept_generators=30,  # of which one is chosen by measuring
+        kept_generators=30,  # one of them is chosen by its scores
         style_size=224,
         style_steps=60,
     ),
@@ -100,7 +100,7 @@ PROFILES = {
 
 
 def load(name=None):
-    """The profile called ``name``, else the one in the variable ``LAB_PROFILE``, else ``"class"``.
+    """Return the profile ``name``; by default the one in the variable ``LAB_PROFILE``, otherwise ``"class"``.
 
     Raises ``ValueError`` for an unknown name.
     """
@@ -111,10 +111,10 @@ def load(name=None):
 
 
 def home(*parts):
-    """A path inside the course's own folder, wherever the notebook was started from: ``home("docs")``.
+    """Return a path inside the course's folder, independent of the working directory: ``home("docs")``.
 
-    What the lessons make, ``home("data")`` and ``home("runs")``, is in the folder ``LAB_HOME`` instead, if that is set.
-    A leading ``~`` in it is the home folder.
+    If the variable ``LAB_HOME`` is set, ``home("data")`` and ``home("runs")`` are in that folder instead. A leading
+    ``~`` in it is the home folder.
     """
     elsewhere = os.environ.get("LAB_HOME") if parts and parts[0] in ("data", "runs") else None
     return Path(os.path.expanduser(elsewhere or "") or Path(__file__).resolve().parents[1]).joinpath(*parts)

@@ -1,4 +1,4 @@
-"""Samples of a run: test pictures translated both ways, judged, and kept by step."""
+"""Samples of a run: test pictures, translated both ways, scored by the discriminators, and saved by step."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,14 +8,14 @@ from PIL.PngImagePlugin import PngInfo
 from labutils import files
 from labutils.pictures import to_uint8
 
-LIMIT = 200  # sheets in a folder, at most
+LIMIT = 200  # maximum number of samples in a folder
 
 
 def make(gan, real_a, real_b):
-    """What ``gan`` makes of as many pictures of each domain, (n, height, width, 3) in [-1, 1].
+    """Translate n pictures of each domain, both (n, height, width, 3) in [-1, 1], with ``gan``.
 
-    Returns ``{name: uint8 (n, height, width, 3)}``: ``real_a``, its translation ``fake_b``, ``cycled_a`` there and
-    back, ``same_a`` after the generator that makes A and should leave it alone; and so for B.
+    Returns ``{name: uint8 (n, height, width, 3)}``: ``real_a``, its translation ``fake_b``, the round trip
+    ``cycled_a``, and ``same_a`` from the generator to A, which should not change it; and the same for B.
     """
     ab, ba = gan.generator_ab, gan.generator_ba
     fake_b, same_b = tf.split(ab(tf.concat([real_a, real_b], 0), training=False), 2)
@@ -26,9 +26,9 @@ def make(gan, real_a, real_b):
 
 
 def judge(gan, pictures):
-    """What the discriminators say of every place of ``fake_a`` and ``fake_b``: ``{"scores_a", "scores_b"}``.
+    """Draw the discriminators' patch scores of ``fake_a`` and ``fake_b``: ``{"scores_a", "scores_b"}``.
 
-    Patch scores, held to 0 (called fake) … 1 (called real), as grey pictures of the fakes' size, black to white.
+    Each is a grey picture of the fakes' size. Scores are clipped to 0 (judged fake, black) … 1 (judged real, white).
     """
     judged = {}
     for domain, discriminator in (("b", gan.discriminator_b), ("a", gan.discriminator_a)):
@@ -39,7 +39,7 @@ def judge(gan, pictures):
 
 
 def keep(folder, step, pictures):
-    """Write ``folder/step-*.png``, a row for each name; of too many, every second older one is deleted."""
+    """Write ``folder/step-*.png``, a row for each name; above ``LIMIT`` files, delete every second older one."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in pictures.values()], axis=0)
     names = PngInfo()
     names.add_text("rows", " ".join(pictures))
@@ -48,18 +48,18 @@ def keep(folder, step, pictures):
     kept = list(files.by_step(folder, ".png").values())
     for path in kept[1:-1:2] if len(kept) > LIMIT else ():
         path.unlink()
-        path.with_suffix(".json").unlink(missing_ok=True)  # what was measured of it
+        path.with_suffix(".json").unlink(missing_ok=True)  # its scores
 
 
 def read(path):
-    """The pictures in a file that ``keep`` wrote.
+    """Read the pictures in a file that ``keep`` wrote: ``{name: uint8 (n, height, width, 3)}``.
 
-    Raises ``OSError`` if it is not a whole picture, ``ValueError`` if it does not say what it shows.
+    Raises ``OSError`` if the file is damaged, ``ValueError`` if it does not name its rows.
     """
     with Image.open(path) as image:
         names, pixels = image.info.get("rows", "").split(), np.asarray(image.convert("RGB"))
     if not names:
-        raise ValueError(f"{path.name} does not say what its rows are: an older version of the course kept it.")
+        raise ValueError(f"{path.name} does not name its rows: an older version of the course wrote it.")
     rows = pixels.reshape(len(names), -1, *pixels.shape[1:])
     count = rows.shape[2] // rows.shape[1]  # pictures are square
     return {name: np.stack(np.split(row, count, axis=1)) for name, row in zip(names, rows, strict=True)}

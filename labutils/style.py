@@ -1,7 +1,7 @@
-"""Neural style transfer: a picture with the content of a photograph and the manner of a painting.
+"""Neural style transfer: make a picture with the content of a photograph and the style of a painting.
 
 Gatys, Ecker and Bethge, "Image style transfer using convolutional neural networks", 2016. There is no
-training set and no network is trained: the pixels are the variables.
+training set, and no network is trained: the pixels are the variables.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ from labutils.style_losses import style_factor as style_factor
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block4_conv2"
 PRESETS = {
-    # The "Paint" chapter: VGG19, its code's normaliser and the weights that belong to it.
+    # The "Paint" chapter: VGG19, with the normaliser and the weights of its code.
     "paint": {
         "content_layer": "block5_conv2",
         "layer_weights": dict.fromkeys(STYLE_LAYERS, 1.0),
@@ -32,14 +32,15 @@ PRESETS = {
 
 
 def memory(height, width, layers):
-    """About how many GB an optimisation at this size takes: feature maps, kept for the gradient."""
-    before = (int(name[5]) - 1 for name in vgg_features.layer_names("vgg19") if name <= max(layers))  # names sort
+    """Estimate the memory of an optimisation in GB: feature maps, kept for the gradient."""
+    # The names sort in the order of the layers.
+    before = (int(name[5]) - 1 for name in vgg_features.layer_names("vgg19") if name <= max(layers))
     return 3 * 4 * sum(vgg_features.FILTERS[block] / 4**block for block in before) * height * width / 1e9
 
 
 def _refuse_unfit(shape, layers, limit):
     if len(shape) not in (2, 3):
-        return  # no picture: as_picture says so
+        return  # not a picture: as_picture raises the error
     height, width = shape[:2]
     smallest = 2 ** (max(int(name[5]) for name in layers) - 1)
     if min(height, width) < smallest:
@@ -53,26 +54,33 @@ def _refuse_unfit(shape, layers, limit):
 
 
 class WeightsChanged(Exception):
-    """L-BFGS' picture of the loss is of no more use."""
+    """The weights changed, so L-BFGS' memory describes an old loss."""
 
 
 class Stopped(Exception):
-    """The callback raised ``StopIteration``, which scipy would keep to itself."""
+    """The callback raised ``StopIteration``, which scipy would catch."""
 
 
 class StyleTransfer:
-    """One picture in the making.
+    """Optimise the pixels of one picture for a content and a style; ``run`` does the steps.
 
-    ``content``: a picture (see ``pictures.as_picture``); ``style``: one of any size, or a list of them with
-    ``style_shares``; either may be ``None``, which leaves its term out. ``features``: from ``features.vgg``.
-    Total loss = content_weight * content + style_weight * style + variation_weight * variation, where style
-    is the mean over ``layer_weights`` ({layer: relative weight}; default: the first layer of each block).
-    Normaliser ``"target"`` (default): content and style losses are shares of their targets' own sums of
-    squares, so weights mean the same at any size and layer: 1 and 10 suit most pictures. Pixels stay in [0,
-    255]. ``start``: ``"content"``, ``"noise"``, ``"style"`` or a picture of the content's size. ``size``:
-    (h, w) of the result where there is no content. ``.weights`` are live, ``.image`` is the picture so far,
-    ``.step`` its number. Raises ``ValueError`` for unfit pictures, names, weights, layers that the features
-    lack, and pictures whose optimisation would take more than ``max_memory`` GB.
+    content: a picture (see ``pictures.as_picture``), or None for no content loss.
+    style: a picture of any size, a list of pictures, or None for no style loss.
+    features: the network, from ``features.vgg``; default ``vgg()``.
+    content_weight, style_weight, variation_weight: 0 or more; total loss = the sum of each weight times its loss.
+    layer_weights: ``{layer: relative weight}`` of the style loss; default: the first layer of each block, weight 1.
+    content_layer: where content is compared; default ``CONTENT_LAYER``.
+    style_shares: the relative weight of each style picture; default 1 each.
+    normaliser: one of ``style_losses.NORMALISERS``. "target" (default) divides each loss by its target's sum of
+        squares; then weights mean the same at any size and layer, and 1 and 10 suit most pictures.
+    start: "content" (default), "noise", "style", or a picture of the content's size.
+    size: (height, width) of the result without content; default: the first style's.
+    seed: of the noise; default 0.
+    max_memory: in GB; default 4.
+
+    Pixels stay in [0, 255]. ``.weights`` may be changed while it runs; ``.image`` is the picture so far, and ``.step``
+    counts its iterations. Raises ``ValueError`` for unfit pictures, names, weights, layers that the features lack, and
+    pictures whose optimisation would take more than ``max_memory``.
     """
 
     def __init__(
@@ -131,7 +139,7 @@ class StyleTransfer:
         self.style_targets = [{name: gram_matrix(each[name]) for name in self.weights.layers} for each in maps]
 
     def begin(self, start="content", seed=0):
-        """Go back to step 0 and a starting picture (as for ``StyleTransfer``); targets and graph are kept."""
+        """Reset to step 0 and a starting picture (as for ``StyleTransfer``); targets and graph are kept."""
         content, styles = self.pictures
         if isinstance(start, str):
             start = "noise" if start == "content" and content is None else start
@@ -153,7 +161,7 @@ class StyleTransfer:
         return np.round(self.pixels).astype("uint8").reshape(*self.shape, 3)
 
     def terms(self, image):
-        """Content, style and variation loss, before weighting, of a float picture (1, height, width, 3)."""
+        """Return content, style and variation loss, before weighting, of a float picture (1, height, width, 3)."""
         maps, pixels, zero = self.network(image), self.shape[0] * self.shape[1], tf.constant(0.0)
         content = style = zero
         if self.content_layer:
@@ -175,7 +183,7 @@ class StyleTransfer:
         return tape.gradient(loss, flat), tf.stack([loss, content, style, variation])
 
     def losses(self):
-        """Of the picture so far: ``{"total", "content", "style", "variation"}``; only the total is weighted."""
+        """Return the losses of the picture so far, by name; only ``"total"`` is weighted."""
         return self._named(self.evaluate(self.pixels)[1])
 
     def _named(self, numbers):
@@ -188,12 +196,12 @@ class StyleTransfer:
         return dict(zip(("total", "content", "style", "variation"), map(float, numbers), strict=True))
 
     def run(self, steps=60, optimizer="lbfgs", callback=None, learning_rate=3.0):
-        """``steps`` more iterations; returns the picture, uint8 (height, width, 3).
+        """Run ``steps`` more iterations; return the picture, uint8 (height, width, 3).
 
-        ``callback(step, image, losses)`` sees every iteration; if it raises ``StopIteration`` the run ends,
-        and while it waits the run waits. Weights may be assigned meanwhile: L-BFGS, whose memory describes
-        the old loss, then starts with an empty memory (``.restarts`` lists these steps). ``learning_rate``:
-        Adam's, in levels of 255.
+        ``optimizer``: "lbfgs" (default) or "adam". ``callback(step, image, losses)`` is called after every iteration;
+        if it raises ``StopIteration``, the run ends. ``learning_rate``: Adam's, in levels of 255; default 3.
+        Weights may be assigned during a run. L-BFGS then restarts with an empty memory, because its memory
+        describes the old loss; ``.restarts`` lists these steps.
         Raises ``ValueError`` for an unknown optimizer, ``FloatingPointError`` if the loss is not finite.
         """
         if optimizer not in ("lbfgs", "adam"):
@@ -218,7 +226,7 @@ class StyleTransfer:
         return self.image
 
     def _adam(self, steps, report, learning_rate):
-        """Adam (Kingma and Ba, 2014) on pixels, kept within [0, 255]."""
+        """Optimise the pixels, kept within [0, 255], with Adam (Kingma and Ba, 2014)."""
         first = second = 0.0
         gradient, _ = self.evaluate(self.pixels)
         for step in range(1, steps + 1):
@@ -230,7 +238,7 @@ class StyleTransfer:
             report(pixels, numbers)
 
     def _lbfgs(self, last, report):
-        """scipy's L-BFGS-B within [0, 255]; its first step, of length 1, is scaled to 5 levels a pixel."""
+        """Optimise with scipy's L-BFGS-B within [0, 255]; its first step, of length 1, is 5 levels a pixel."""
         scale, numbers = 5 * np.sqrt(self.pixels.size), None
         while self.step < last:
             began, weights = self.step, self.weights.values()
@@ -251,7 +259,7 @@ class StyleTransfer:
             options = {"maxiter": last, "maxfun": 20 * last, "ftol": 0, "gtol": 0}
             how = {"method": "L-BFGS-B", "jac": True, "bounds": bounds, "callback": accepted, "options": options}
             try:
-                with threadpool_limits(1, "blas"):  # more would spin on after scipy's part, in TensorFlow's way
+                with threadpool_limits(1, "blas"):  # idle BLAS threads would spin and slow TensorFlow down
                     minimize(objective, self.pixels / scale, **how)
             except WeightsChanged:
                 self.restarts.append(self.step)
@@ -261,11 +269,17 @@ class StyleTransfer:
 
 
 def coarse_to_fine(content, style, sizes, steps, features=None, optimizer="lbfgs", callback=None, **settings):
-    """Style transfer at growing ``sizes`` (shorter sides), each started from the one before; uint8.
+    """Run style transfer at growing sizes, each started from the result before; return uint8 (height, width, 3).
 
-    ``steps``: iterations at each size, a number or a list; the last size is the result's. Large forms are
-    settled where an iteration is cheap. The style picture is scaled along, so that its strokes keep their
-    share of the picture.
+    Large forms are then found at a small size, where an iteration is cheap. The style picture is scaled with the
+    content, so that its strokes keep their share of the picture.
+
+    content, style: pictures (see ``pictures.as_picture``).
+    sizes: the shorter sides in pixels; the last is the result's.
+    steps: iterations at each size, a number or a list.
+    features: the network, from ``features.vgg``; default ``vgg()``.
+    optimizer, callback: as for ``StyleTransfer.run``.
+    settings: other arguments of ``StyleTransfer``.
     """
     steps = [steps] * len(sizes) if np.isscalar(steps) else steps
     features = vgg_features.vgg() if features is None else features

@@ -5,32 +5,30 @@ import tensorflow as tf
 
 from labutils import losses
 
-# How a Gram difference is scaled, as texts in circulation do it; see ``style_factor``.
+# How published tutorials scale the difference of Gram matrices; see ``style_factor``.
 NORMALISERS = ("target", "gatys", "tensorflow", "pytorch", "paint")
 
 
 def gram_matrix(maps):
-    """How strongly each two channels fire together: float32 (channels, channels), a mean over all positions.
+    """Compute how strongly each two channels fire together: float32 (channels, channels), a mean over all positions.
 
-    ``maps``: feature maps (1, height, width, channels). The mean, not the sum, lets pictures of unlike sizes
-    be compared.
+    ``maps``: feature maps (1, height, width, channels). With the mean, pictures of different sizes can be compared.
     """
     flat = tf.reshape(maps, [-1, tf.shape(maps)[-1]])
     positions = tf.cast(tf.shape(flat)[0], flat.dtype)
-    # The gradient takes one product where TensorFlow would make two, each with the other's transpose: one factor counts
-    # as fixed, and adding "the transpose less itself", which is 0, brings the transpose in. (A custom gradient would
-    # stay in TensorFlow's registry with all that it captured:
-    # https://github.com/tensorflow/tensorflow/issues/97697.)
+    # The gradient takes one matrix product instead of TensorFlow's two. The first factor is held fixed, and the term
+    # added below is 0 but has the missing half of the gradient. (A custom gradient would stay in TensorFlow's registry
+    # with all that it captured: https://github.com/tensorflow/tensorflow/issues/97697.)
     gram = tf.matmul(tf.stop_gradient(flat), flat, transpose_a=True) / positions
     transposed = tf.transpose(gram)
     return gram + (transposed - tf.stop_gradient(transposed))
 
 
 def content_loss(maps, target, normaliser="target"):
-    """The squared difference of two stacks of feature maps of one shape, a scalar.
+    """Compute the squared difference of two stacks of feature maps of the same shape, a scalar.
 
-    Normaliser ``"target"``: as a share of the target's own sum of squares (1 = nothing in common but chance);
-    ``"gatys"``: half the sum; ``"tensorflow"`` and ``"pytorch"``: the mean; ``"paint"``: the sum.
+    Normaliser ``"target"``: divided by the target's sum of squares (1: no more alike than by chance); ``"gatys"``:
+    half the sum; ``"tensorflow"`` and ``"pytorch"``: the mean; ``"paint"``: the sum.
     """
     size = tf.cast(tf.size(target), tf.float32)
     factor = {
@@ -44,12 +42,12 @@ def content_loss(maps, target, normaliser="target"):
 
 
 def style_factor(normaliser, target, positions=1, pixels=1):
-    """The number that ``sum((gram - target)**2)`` is multiplied with, for mean Gram matrices of N channels.
+    """Return the factor of ``sum((gram - target)**2)``, for mean Gram matrices of N channels.
 
-    ``"target"``: 1 / sum(target²), so that 1 means "nothing of the style"; ``"gatys"``: 1 / (4 N²), which is
+    ``"target"``: 1 / sum(target²), so that a loss of 1 means "nothing of the style"; ``"gatys"``: 1 / (4 N²), which is
     the paper's 1 / (4 N² M²) for Gram matrices summed over M positions; ``"tensorflow"``: 1 / N², the mean;
-    ``"pytorch"``: 1 / N⁴; ``"paint"``: M² / (4 · 3² · pixels²), where M are the layer's positions, ``pixels``
-    the picture's.
+    ``"pytorch"``: 1 / N⁴; ``"paint"``: M² / (4 · 3² · pixels²). M: ``positions`` in the layer's maps; ``pixels``: in
+    the picture.
     """
     channels = float(target.shape[-1])
     return {
@@ -62,15 +60,22 @@ def style_factor(normaliser, target, positions=1, pixels=1):
 
 
 def style_loss(gram, target, normaliser="target", positions=1, pixels=1):
-    """The squared difference of two mean Gram matrices, scaled as ``style_factor`` says, a scalar."""
+    """Compute the squared difference of two mean Gram matrices times ``style_factor``, a scalar.
+
+    gram: float32 (channels, channels).
+    target: the style's, of the same shape.
+    normaliser: one of ``NORMALISERS``; default "target".
+    positions: in the layer's maps; only "paint" uses it; default 1.
+    pixels: in the picture; only "paint" uses it; default 1.
+    """
     return style_factor(normaliser, target, positions, pixels) * tf.reduce_sum((gram - target) ** 2)
 
 
 def total_variation(image, normaliser="target"):
-    """How much neighbouring pixels differ, a scalar; ``image``: float (1, height, width, 3) in [0, 255].
+    """Compute how much neighbouring pixels differ, a scalar; ``image``: float (1, height, width, 3) in [0, 255].
 
-    The mean squared difference to the pixels below and to the right, in units of the whole range; for
-    ``"paint"``, as its code has it, the *sum* of these squares to the power 1.25, in units of one level.
+    It is the mean squared difference to the pixels below and to the right, where the whole range counts as 1. For
+    ``"paint"`` it is the *sum* of these squares to the power 1.25, in levels, as in its code.
     """
     here = image[:, :-1, :-1]
     squares = (image[:, 1:, :-1] - here) ** 2 + (image[:, :-1, 1:] - here) ** 2
@@ -80,9 +85,11 @@ def total_variation(image, normaliser="target"):
 
 
 class Weights:
-    """The weights of one transfer, ``tf.Variable``s: ``assign`` acts at the next evaluation, without retracing.
+    """Hold the weights of one transfer as ``tf.Variable``s: ``assign`` acts at the next evaluation, without retracing.
 
-    ``content``, ``style``, ``variation``; ``layers`` (by name) and ``styles`` are relative to their sum.
+    content, style, variation: the weight of each loss, 0 or more.
+    layers: ``{name: weight}``, relative to their sum.
+    styles: one for each style picture, relative to their sum.
     """
 
     def __init__(self, content, style, variation, layers, styles):
@@ -95,6 +102,6 @@ class Weights:
         return tf.Variable(losses.weight("A weight", value), trainable=False, dtype=tf.float32)
 
     def values(self):
-        """All of them, as an array."""
+        """Return all weights as one array."""
         everything = [self.content, self.style, self.variation, *self.layers.values(), *self.styles]
         return np.array([variable.numpy() for variable in everything])

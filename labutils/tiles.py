@@ -1,4 +1,4 @@
-"""Pictures larger than memory likes: overlapping tiles, blended only where each of them is right."""
+"""Apply a network to large pictures in overlapping tiles, to save memory."""
 
 import math
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def cuts(length, tile, margin, factor):
-    """Where tiles of ``tile`` pixels lie along ``length`` pixels: a list of ``(start, shares)``.
+    """Place tiles of ``tile`` pixels along ``length`` pixels: return a list of ``(start, shares)``.
 
-    ``shares``: float32 (tile,), how much of each pixel's value this tile gives; over all tiles they add up to 1. It
-    is 0 within ``margin`` pixels of a tile's edge, unless that is the picture's own edge, and rises smoothly over an
-    eighth of a tile. ``length``, ``tile`` and the starts are multiples of ``factor``.
+    ``shares``: float32 (tile,), the weight of the tile at each pixel; over all tiles they add up to 1. They are 0
+    within ``margin`` pixels of a tile's edge, unless that is the picture's own edge. From there they rise smoothly over
+    an eighth of a tile. ``length``, ``tile`` and the starts are multiples of ``factor``.
     Raises ``ValueError`` if tiles are too small for their margins.
     """
     if length <= tile:
@@ -35,10 +35,16 @@ def cuts(length, tile, margin, factor):
 
 
 def apply(network, picture, tile, margin, factor):
-    """``network`` applied to ``picture`` in tiles: float32 (height, width, 3) to the same.
+    """Apply ``network`` to ``picture`` in tiles: float32 (height, width, 3) to the same shape.
 
-    ``network`` takes and returns (1, height, width, 3). ``margin``: how far, in pixels, an output value looks; where
-    that is true the result is the network's on the whole picture, as long as no statistic of a tile goes into it.
+    network: maps (1, height, width, 3) to the same shape.
+    picture: float32 (height, width, 3), both sides multiples of ``factor``.
+    tile: the side of a tile in pixels.
+    margin: how far, in pixels, an output value looks.
+    factor: tiles start at multiples of it.
+
+    The result equals the network's on the whole picture, if no value looks further than ``margin`` and the network
+    uses no statistics of its input, as instance normalisation does.
     """
     result = np.zeros(picture.shape, np.float32)
     for top, rows in cuts(picture.shape[0], tile, margin, factor):

@@ -1,4 +1,4 @@
-"""Training in the background: a run that can be paused, steered, stopped, killed and continued exactly."""
+"""Training in a background thread: a run can be paused, steered, stopped, killed and resumed exactly."""
 
 import contextlib
 import datetime
@@ -19,10 +19,10 @@ NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"
 
 
 class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays at ``base`` for ``constant`` steps and then falls in a line to zero at ``total``.
+    """Keep the rate at ``base`` for ``constant`` steps, then lower it linearly to zero at step ``total``.
 
-    All of it times ``pace``. ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing them
-    recompiles nothing.
+    The rate is multiplied by ``pace``. ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing
+    them recompiles nothing.
     """
 
     def __init__(self, base, total, constant, pace=1.0):
@@ -37,24 +37,25 @@ class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Run(Background):
-    """One training of ``gan`` on the pictures in ``root``, in a thread of its own, with its state in ``directory``.
+    """Train ``gan`` in a background thread; resume the run in ``directory`` if it holds one.
 
-    ``profile`` (a ``Profile``) gives picture size, batch, steps, rate and how often to keep things. If ``directory``
-    already holds a run, this one continues it: on a CPU, with as many threads, bit for bit, even after a kill.
-    Kept there, by step: ``checkpoints/`` (the newest ``keep``), ``samples/`` (PNG, at most 200), ``generators/`` (up
-    to ``kept_generators`` pairs in the plan's steps, and those it was stopped with); and ``log.txt``, the ``remarks``:
-    settings of the code that an earlier run in the folder overrides, failures of watchers.
+    gan: a ``CycleGAN``; this compiles it.
+    root: the dataset's folder.
+    profile: a ``Profile``: picture size, batch, steps, rate, how often to save.
+    directory: the run's folder: ``checkpoints/``, ``samples/`` (PNG, at most 200), ``generators/`` (at most
+        ``kept_generators`` pairs of the plan, and one pair for each stop), ``log.txt`` (the ``remarks``).
+    seed: fixes the order of the pictures; default 0.
+    callbacks: more Keras callbacks, run in the training thread; an exception in one of them ends the training.
+    keep: how many of the newest checkpoints to keep, 2 or more; default 2.
+    jit_compile: whether XLA compiles the step; default False.
 
-    ``controls`` are the variables that may be changed while it trains, with ``set``: the loss weights "adversarial",
-    "cycle" and "identity", and "learning_rate". ``callbacks`` are more Keras callbacks; what one of them raises ends
-    the training. What a watcher raises (see ``Background``) does not. Both run in the training thread; after a ``set``
-    while nothing trains, watchers run in the caller's.
+    On a CPU with the same number of threads, a resumed run gives the same bits, even after a kill. ``controls`` are
+    the variables that ``set`` changes during training: "adversarial", "cycle", "identity" and "learning_rate". An
+    exception in a watcher (see ``Background``) becomes a remark and ends nothing.
 
-    ``jit_compile``: whether XLA compiles the step.
-
-    Raises ``CheckpointError`` if checkpoints exist but none is whole, or if only the rest of a run is there;
-    ``ValueError`` if they belong to another kind of run or other pictures; ``RuntimeError`` while another ``Run``
-    trains in ``directory``.
+    Raises ``CheckpointError`` if no checkpoint is whole, or if the folder holds a run's other files but no checkpoint;
+    ``ValueError`` if the folder holds another kind of run or one on other pictures; ``RuntimeError`` while another
+    ``Run`` trains in ``directory``.
 
     Example::
 
@@ -86,7 +87,7 @@ class Run(Background):
         self._times = deque(maxlen=50)
         pictures = {domain: folder.files(self.root, domain) for domain in ("trainA", "trainB")}
         for paths in pictures.values():
-            pipeline.refuse_unfit(paths)  # raises in words now, not in the thread later
+            pipeline.refuse_unfit(paths)  # raise now, not later in the thread
         self._pictures = {
             domain: {p.name: f"{p.stat().st_size} bytes" for p in paths} for domain, paths in pictures.items()
         }
@@ -101,22 +102,22 @@ class Run(Background):
 
     @property
     def step(self):
-        """How many steps have been trained."""
+        """The number of steps trained so far."""
         return int(self.gan.step.numpy())
 
     @property
     def learning_rate(self):
-        """The generators', by the schedule, at the next step."""
+        """The generators' learning rate at the next step, by the schedule."""
         return float(self._schedule(self.step))
 
     @property
     def events(self):
-        """The changes of controls: (step, name, value), each made when so many steps had been trained."""
+        """The changes of controls so far: (step, name, value); ``step`` counts the steps trained before the change."""
         return self.controls.events
 
     @property
     def steps_per_second(self):
-        """Over the last 50 steps; 0 before there are two."""
+        """The training speed over the last 50 steps; 0 before there are two."""
         times = list(self._times)  # the other thread may empty it
         if len(times) < 2 or times[-1] == times[0]:
             return 0.0
@@ -130,8 +131,8 @@ class Run(Background):
     def start(self, steps=None):
         """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
 
-        After a loss became NaN it goes on from the last good checkpoint, with the controls as they are now. Raises
-        ``RuntimeError`` if this run or another in its folder is training, or has gone on since this one was built.
+        After a NaN loss, training resumes from the last good checkpoint with the current controls. Raises
+        ``RuntimeError`` if this or another run is training in the folder, or if another has trained there meanwhile.
         """
         if self.running:
             raise RuntimeError(f"This run is already training (step {self.step}): pause or stop it first.")
@@ -155,12 +156,12 @@ class Run(Background):
             self._begin(self._train, held.pop_all())
 
     def resume(self):
-        """Go on after ``pause``."""
-        self._times.clear()  # the pause is no step's time
+        """Resume after ``pause``."""
+        self._times.clear()  # the pause must not count as the time of a step
         super().resume()
 
     def set(self, name, value):
-        """Change a control: at the next step while training, at once otherwise."""
+        """Change a control: before the next step during training, otherwise at once (watchers run in this thread)."""
         with self._news:
             if self.running:
                 self.controls.ask(name, value)
@@ -170,16 +171,16 @@ class Run(Background):
         with self._alone():
             self.controls.ask(name, value)
             if not self._checkpoints.steps():
-                self._save()  # a record of changes alone would be taken for the rest of a lost run
+                self._save()  # events.log without a checkpoint would look like a damaged run
             self._serve()
         self._tell()
 
     def sample(self):
-        """The first test pictures, both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
+        """Translate test pictures both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
         return samples.make(self.gan, *self._tests)
 
     def remark(self, text, error=None):
-        """Keep ``text`` once, with the step, in ``remarks`` and in ``log.txt``, there with the error's traceback."""
+        """Add ``text`` once, with the step, to ``remarks`` and, with the error's traceback, to ``log.txt``."""
         if super().remark(text, error):
             when = datetime.datetime.now().isoformat(" ", "seconds")
             lines = [f"{when} step {self.step}: {text}\n", *(traceback.format_exception(error) if error else ())]
@@ -193,14 +194,14 @@ class Run(Background):
     def _train(self):
         self._tell()
         if self.step == 0 and not self._checkpoints.steps():
-            self._save()  # so that a run killed early starts from the same networks
+            self._save()  # then a run that is killed early resumes from the same networks
         if self.step < self.target:
             lab = self.profile
             data = pipeline.unpaired(self.root, lab.size, lab.batch_size, self.seed, start_step=self.step)
             self._fit(data, self.target - self.step)
-        self._serve()  # a slider moved after the last step
+        self._serve()  # a slider may have moved after the last step
         if self.step not in files.by_step(self.directory / "samples", ".png"):
-            self._keep_sample()  # wherever it ended
+            self._keep_sample()
         self._save()
         return "finished" if self.step >= self.target else "stopped"
 
@@ -208,7 +209,7 @@ class Run(Background):
         try:
             self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
         except tf.errors.InvalidArgumentError:
-            for domain in ("trainA", "trainB"):  # a picture that cannot be decoded? Then say which
+            for domain in ("trainA", "trainB"):  # TensorFlow does not name a file that it cannot decode
                 pipeline.refuse_unfit(folder.files(self.root, domain), thorough=True)
             raise
 
@@ -216,7 +217,7 @@ class Run(Background):
         return self.controls.pending
 
     def _serve(self):
-        """Give the controls the values that are due now, and record them."""
+        """Set the controls to the values that are due at this step, and record them."""
         with self._writing():
             self.controls.apply(self.step)
 
@@ -246,14 +247,14 @@ class Run(Background):
     def _refuse_broken(self, what, broken):
         if broken:
             kept = self._checkpoints.steps()
-            back = f"then start: it goes on from the last good checkpoint, of step {kept[-1]}" if kept else ""
+            back = f"then call start: it resumes from the last good checkpoint, step {kept[-1]}" if kept else ""
             raise FloatingPointError(
                 f"The {what} became NaN or infinite at step {self.step} ({', '.join(broken)}). Choose a lower learning "
                 f"rate or smaller loss weights, {back or 'and build the run anew: no checkpoint is left'}."
             )
 
     def _refuse_broken_networks(self):
-        """A step's losses are of the weights before it: after it a picture tells whether they are worth keeping."""
+        """Raise ``FloatingPointError`` if an output is not finite; a step's losses only tell of the old weights."""
         a, b = (pictures[:1] for pictures in self._tests)
         outputs = {name: getattr(self.gan, name)(real) for name, real in zip(NETWORKS, (a, b, a, b), strict=True)}
         self._refuse_broken("output", [name for name in NETWORKS if not np.isfinite(outputs[name]).all()])
@@ -279,17 +280,17 @@ class Run(Background):
         except OSError as error:
             raise CheckpointError(
                 f"{self.directory} could not be written to ({error}). Is the disk full? Checkpoints are untouched: "
-                f"{self._checkpoints.steps() or 'none'}; once there is room, start goes on."
+                f"{self._checkpoints.steps() or 'none'}. Make room, then call start to resume."
             ) from error
 
-    # Continuing
+    # Resuming
 
     def _tracked(self):
         parts = (*NETWORKS, "generator_optimizer", "discriminator_optimizer", "pool_a", "pool_b", "step")
         return {name: getattr(self.gan, name) for name in parts} | self.controls
 
     def _identity(self):
-        """What a checkpoint must have been made with to be continued here."""
+        """The settings that a checkpoint must share to be resumed here."""
         lab, specs = self.profile, {name: getattr(getattr(self.gan, name), "spec", None) for name in NETWORKS}
         return {
             "networks": specs,
@@ -306,7 +307,7 @@ class Run(Background):
         }
 
     def _circumstances(self):
-        """What changes the last bits of a continued run, but not the experiment."""
+        """The settings that change the last bits of a resumed run, but not the experiment."""
         threads, cores = tf.config.threading, os.cpu_count()
         return {
             "TensorFlow": tf.__version__,
@@ -317,7 +318,7 @@ class Run(Background):
 
     @contextlib.contextmanager
     def _alone(self):
-        """One ``Run`` at a time works in the folder; the lock lies beside it, and outlives it."""
+        """Hold the folder's lock, so that one ``Run`` at a time works in it; the lock file lies beside the folder."""
         place = self.directory.resolve()
         with contextlib.ExitStack() as held:
             with self._writing():
@@ -333,7 +334,7 @@ class Run(Background):
             yield
 
     def _go_back(self):
-        """To the last good checkpoint; what was decided after it counts as decided now."""
+        """Restore the last good checkpoint, but keep the current values of the controls."""
         if not self._checkpoints.steps():
             raise CheckpointError(f"{self.directory} has no checkpoint to go back to: build the run anew.")
         now = self.controls.values_now()
@@ -354,22 +355,22 @@ class Run(Background):
             self._remark_differences(code, circumstances)
 
     def _refuse_rest(self):
-        """Raise ``CheckpointError`` if the folder has parts of a run, but none to go on from."""
+        """Raise ``CheckpointError`` if the folder has parts of a run, but no checkpoint."""
         rest = [name for name in ("samples", "generators", "events.log") if os.path.lexists(self.directory / name)]
         if rest:
             raise CheckpointError(
-                f"{self.directory} has {', '.join(rest)} of an earlier run, but no checkpoint to go on from. Choose "
+                f"{self.directory} has {', '.join(rest)} of an earlier run, but no checkpoint to resume from. Choose "
                 "another directory or put its folder checkpoints back; to begin anew, delete all of it."
             )
 
     def _remark_differences(self, code, circumstances):
-        """What of the code's settings does not hold, because the folder's run goes on; what changes the last bits."""
+        """Remark which settings of the code the resumed run overrides, and what changes its last bits."""
         holds = self.controls.values_now()
         differ = [f"{name} {holds[name]:g} (code: {code[name]:g})" for name in code if holds[name] != code[name]]
         if differ:
             self.remark(
-                f"Goes on from step {self.step} of the run in {self.directory.name}, with that run's settings, not the "
-                f"code's: {', '.join(differ)}. To change one, move its slider or call run.set(name, value); for a new "
+                f"Resumes the run in {self.directory.name} from step {self.step}, with that run's settings, not the "
+                f"code's: {', '.join(differ)}. To change one, move its slider or call run.set(name, value). For a new "
                 "experiment choose another directory."
             )
         changed = [
@@ -379,13 +380,13 @@ class Run(Background):
         ]
         if changed:
             self.remark(
-                f"The last bits of this run will differ from an unbroken one's: {', '.join(changed)}. For the same "
-                "bits, continue it as it was begun; the experiment is the same."
+                f"The last bits of this run will differ from an uninterrupted run's: {', '.join(changed)}. For the "
+                "same bits, resume it with the old settings. The experiment is the same."
             )
 
 
 class _Worker(tf.keras.callbacks.Callback):
-    """Lets a ``Run`` act between the steps of ``fit``."""
+    """Call a ``Run`` before and after each step of ``fit``."""
 
     def __init__(self, run):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Translate pictures with a generator: one of any shape, a file, a folder (``python -m labutils.translate --help``)."""
+"""Translate arrays, picture files and folders with a generator (``python -m labutils.translate --help``)."""
 
 import argparse
 import math
@@ -27,10 +27,10 @@ SHEET = "contact-sheet"
 def apply(generator, image, tile=TILE):
     """Translate one picture: uint8 (height, width, 3), any height and width, to uint8 of the same size.
 
-    The picture is continued by reflection to the multiple of 4, 16 or so that the network can halve, and cropped back.
-    If a side is longer than ``tile`` pixels it is translated in overlapping tiles, blended where each is right
-    (``tiling``); ``None``: always whole. Without normalisation the result is the same; instance normalisation
-    takes its statistics from each tile. A generator built for one size is rebuilt for any size first.
+    The picture is padded by reflection to a multiple of the network's strides (4 or 16, for example), and cropped back.
+    If a side is longer than ``tile`` pixels, it is translated in overlapping tiles (``tiling``); ``None``: always
+    whole. Without normalisation the result is the same; instance normalisation takes its statistics from each tile.
+    A generator built for one size is rebuilt for any size first.
     Raises ``ValueError`` for anything but such a picture, and if the generator's values are not finite.
     """
     import tensorflow as tf
@@ -46,20 +46,20 @@ def apply(generator, image, tile=TILE):
     if tile is None or max(height, width) <= tile:
         fake = np.asarray(network(picture[None], training=False))[0]
     else:
-        # As a graph it gives memory back as it goes along; one graph does for every size of tile.
+        # A graph frees memory while it runs; one graph serves every size of tile.
         anything = [tf.TensorSpec((1, None, None, 3))]
         graph = tf.function(lambda part: network(part, training=False), input_signature=anything)
         fake = tiles.apply(graph, picture, *tiling(network, tile))
     if not np.isfinite(fake).all():
-        raise ValueError(f"The generator {_name(generator)} makes values that are not finite (NaN or infinite) of it.")
+        raise ValueError(f"The generator {_name(generator)} turns it into values that are not finite (NaN, infinite).")
     return to_uint8(fake[:height, :width], -1, 1)
 
 
 def tiling(generator, tile=TILE):
-    """What ``tiles.apply`` needs: the tile's side, the margin that is not used, the multiple that starts lie on.
+    """Return the arguments of ``tiles.apply``: the tile's side, the unused margin, the multiple for tile starts.
 
-    The margin is how far the network looks, so the tile grows to four margins, up to 1,024 pixels; a network that looks
-    further than 256 pixels is cut short there.
+    The margin is how far the network looks, at most a quarter of the tile. The tile grows to four margins, up to 1,024
+    pixels, so what a network sees beyond 256 pixels is left out.
     """
     from labutils import models
 
@@ -71,7 +71,7 @@ def tiling(generator, tile=TILE):
 
 
 def _factor(generator):
-    """What height and width must be multiples of: the strides of its convolutions, multiplied."""
+    """Return the number that height and width must be multiples of: the product of all strides."""
     import tensorflow as tf
 
     down, up = tf.keras.layers.Conv2D, tf.keras.layers.Conv2DTranspose
@@ -83,7 +83,7 @@ def _name(generator):
 
 
 def settings(generator, tile=TILE, **more):
-    """What made a translation, as ``{name: text}`` for the picture file: the generator, its hash, the tile, ..."""
+    """Return the text fields of a translation, ``{name: text}``: the generator, its hash, the tile, and ``more``."""
     card = getattr(generator, "card", {})
     known = {key: card[key] for key in ("direction", "data", "size", "steps", "sha256") if key in card}
     made = {"generator": _name(generator), **known, "tile": tile or "whole", **more}
@@ -91,9 +91,9 @@ def settings(generator, tile=TILE, **more):
 
 
 def save_png(path, image, settings=None):
-    """Write ``image``, uint8 (height, width, 3), as a PNG whose text fields are ``settings``; returns the path.
+    """Write ``image``, uint8 (height, width, 3), atomically as a PNG; return the path.
 
-    Written aside and moved into place. ``PIL.Image.open(path).text`` reads the fields back.
+    ``settings``: text fields, ``{name: text}``; ``PIL.Image.open(path).text`` reads them back.
     """
     path, fields = folder.place(path), PngImagePlugin.PngInfo()
     for key, value in (settings or {}).items():
@@ -104,7 +104,7 @@ def save_png(path, image, settings=None):
 
 
 def apply_file(generator, source, target, tile=TILE):
-    """Translate the picture file ``source`` into the PNG file ``target``; returns uint8 (height, width, 3)."""
+    """Translate the picture file ``source`` into the PNG file ``target``; return it, uint8 (height, width, 3)."""
     result = apply(generator, folder.read_image(source), tile)
     save_png(target, result, settings(generator, tile, source=folder.shown(Path(source).name)))
     return result
@@ -112,7 +112,7 @@ def apply_file(generator, source, target, tile=TILE):
 
 @dataclass
 class Outcome:
-    """What became of the files of a folder: ``{path: reason}`` for those that are no pictures, and for failures."""
+    """Record the paths written, and ``{path: reason}`` for files skipped (not pictures) and for failures."""
 
     written: list = field(default_factory=list)
     skipped: dict = field(default_factory=dict)
@@ -122,10 +122,13 @@ class Outcome:
 def apply_folder(generator, source, target, tile=TILE, progress=False):
     """Translate every picture in the folder ``source`` into PNG files of the same names in ``target``.
 
-    A name that some system could not hold is changed. Hidden files and the system's own are left out (``folder.look``).
+    generator: from ``load_generator``, for example.
+    source, target: two different folders; hidden files and system files are left out (``folder.look``).
+    tile: as for ``apply``; default 512 pixels.
+    progress: whether to show a progress bar; default False.
 
-    Returns ``(written, skipped)``: the paths written, no two alike, and ``{path: reason}`` for the other files, which
-    are no pictures or could not be translated.
+    Names that are not valid on every system are changed. Returns ``(written, skipped)``: the paths written, no two
+    alike, and ``{path: reason}`` for files that are not pictures or could not be translated.
     Raises ``ValueError`` if there is no such folder, if nothing could be translated, or if both folders are the same.
     """
     outcome = Outcome()
@@ -139,7 +142,7 @@ def apply_folder(generator, source, target, tile=TILE, progress=False):
 
 
 def _translate(generator, source, target, tile, progress, outcome):
-    """What ``apply_folder`` does, noted in ``outcome`` file by file; one file's failure does not end it."""
+    """Translate the folder, and record each file in ``outcome``; continue after a file that fails."""
     from tqdm.auto import tqdm
 
     source, target = folder.place(source), folder.place(target)
@@ -158,25 +161,29 @@ def _translate(generator, source, target, tile, progress, outcome):
             apply_file(generator, path, target / f"{name}.png", tile)
             outcome.written.append(target / f"{name}.png")
         except folder.ImageError as error:
-            damaged = Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN  # it is called a picture
+            damaged = Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN  # named like a picture
             (outcome.failed if damaged else outcome.skipped)[path] = error.reason
-        except Exception as error:  # too long a name, a full disk, too little memory, a generator of NaN, ...
+        except Exception as error:  # a name too long, a full disk, too little memory, NaN from the generator, ...
             outcome.failed[path] = str(error)
 
 
 def _names(paths):
-    """What to call the translation of each of ``paths``, without ending: ``{path: name}``, no two alike."""
+    """Choose a name without suffix for the translation of each path: ``{path: name}``, no two alike."""
     stems, taken, names = Counter(path.stem.casefold() for path in paths), {SHEET}, {}
-    for path in sorted(paths, key=lambda path: stems[path.stem.casefold()] > 1):  # those without namesakes first
+    for path in sorted(paths, key=lambda path: stems[path.stem.casefold()] > 1):  # unique stems keep their names
         alone = stems[path.stem.casefold()] == 1
-        names[path] = folder.output_name((path.stem if alone else path.name,), taken)  # a.jpg and a.png
+        names[path] = folder.output_name((path.stem if alone else path.name,), taken)  # a.jpg and a.png share a stem
     return {path: names[path] for path in paths}
 
 
 def contact_sheet(source, written, path, side=160, columns=3):
-    """One picture of all translations, each beside its original from the folder ``source``; returns its path.
+    """Write one picture of all translations, each beside its original; return its path.
 
-    ``written``: the files that ``apply_folder`` wrote. Every picture is fitted into ``side`` by ``side`` pixels.
+    source: the folder of the originals.
+    written: the files that ``apply_folder`` wrote.
+    path: where to write the PNG.
+    side: every picture is fitted into this many pixels squared; default 160.
+    columns: pairs in a row; default 3.
     """
     columns = min(columns, len(written))
     cell, row = 2 * side + 20, side + 30
@@ -198,21 +205,21 @@ def parser():
     main = argparse.ArgumentParser(
         prog="python -m labutils.translate",
         description="Translate every picture in a folder with a trained generator into PNG files of the same sizes.",
-        epilog=f"Shipped generators: {', '.join(shipped())}. Files that are no pictures are listed and left out. "
-        "Exit code: 0 done, 1 if anything failed, with the reason, 2 for a wrong command.",
+        epilog=f"Shipped generators: {', '.join(shipped())}. Files that are not pictures are listed and skipped. "
+        "Exit code: 0 if all worked, 1 if anything failed (the reason is printed), 2 for a wrong command.",
     )
     main.add_argument(
         "folder", metavar="FOLDER", type=folder.place, help="where the pictures are (JPEG, PNG, WebP, TIFF, ...)"
     )
     main.add_argument(
-        "--generator", metavar="NAME", required=True, help="a shipped one (below), or the path of NAME.weights.h5"
+        "--generator", metavar="NAME", required=True, help="a shipped generator, or the path of NAME.weights.h5"
     )
     main.add_argument("--out", metavar="DIR", type=folder.place, required=True, help="where the translations go")
     main.add_argument(
         "--contact-sheet",
         "--sheet",
         action="store_true",
-        help="also DIR/contact-sheet.png: originals beside translations",
+        help="also write DIR/contact-sheet.png: originals beside translations",
     )
     main.add_argument(
         "--tile", type=int, default=TILE, help="longer sides are translated in tiles of this many pixels (%(default)s)"
@@ -221,7 +228,7 @@ def parser():
 
 
 def main(argv=None):
-    """The exit code: 0, or 1 if anything failed, with the reason (2 for a wrong command, from argparse)."""
+    """Run the command; return the exit code: 0, 1 if anything failed, 130 after Ctrl+C (argparse: 2, wrong command)."""
     options, outcome, code = parser().parse_args(argv), Outcome(), 0
     try:
         generator = load_generator(find(options.generator))
@@ -232,7 +239,7 @@ def main(argv=None):
         print(error, file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
-        print("Stopped; the pictures written so far are whole.", file=sys.stderr)
+        print("Stopped; the pictures written so far are complete.", file=sys.stderr)
         code = 130
     written, skipped, failed = outcome.written, outcome.skipped, outcome.failed
     print(f"{len(written)} pictures written to {options.out}; {len(skipped)} files skipped, {len(failed)} failed")

@@ -1,7 +1,7 @@
-"""Read weight files that a stranger may have made: numbers that lie in the file itself, and no more than it holds.
+"""Read weight files from unknown sources safely: only numbers that are stored in the file itself.
 
-An HDF5 file can name other files of the reader's computer, whose bytes would become weights (external storage, external
-links, virtual datasets), and HDF5 and ZIP files can hold gigabytes of one value in a few kilobytes.
+An HDF5 file can refer to other files on the reader's computer, whose bytes would become weights (external storage,
+external links, virtual datasets). HDF5 and ZIP files can hold gigabytes of one value in a few kilobytes.
 """
 
 import contextlib
@@ -10,26 +10,26 @@ from pathlib import Path
 
 import numpy as np
 
-BYTES = 2**30  # of a weight file, at most
-UNPACKED = 2**28  # bytes of the arrays in an .npz file, at most; VGG19 in float32 has 80 MB
-ENTRIES = 5000  # groups and arrays in a file, at most
-DEPTH = 16  # of groups in groups
+BYTES = 2**30  # maximum bytes of a weight file
+UNPACKED = 2**28  # maximum bytes of the arrays in an .npz file; VGG19 in float32 has 80 MB
+ENTRIES = 5000  # maximum number of groups and arrays in a file
+DEPTH = 16  # maximum depth of nested groups
 
 
 class WeightsError(ValueError, OSError):
-    """A weight file cannot be used; the text says which and why.
+    """Raised if a weight file cannot be used; the text says which and why.
 
-    It is an ``OSError``, too, because reading VGG's weights used to raise that for a damaged file.
+    It is also an ``OSError``, because older versions raised that for a damaged file of VGG's weights.
     """
 
 
 @contextlib.contextmanager
 def opened(path):
-    """The arrays in a weight file, ``{name: array}``, to be read while the block runs.
+    """Open a weight file and yield its arrays, ``{name: array}``.
 
     ``.npz`` is read by NumPy, anything else as HDF5, where an array is an ``h5py.Dataset`` (``shape``, ``dtype``; read
-    with ``array[()]``). Whatever goes wrong, also in the block, becomes a ``WeightsError``: on damaged files NumPy and
-    h5py raise all kinds of errors. Raises ``FileNotFoundError`` if ``path`` is no file (a pipe is none).
+    with ``array[()]``). Every error, also in the block, becomes a ``WeightsError``, because NumPy and h5py raise all
+    kinds of errors for damaged files. Raises ``FileNotFoundError`` if ``path`` is not a regular file.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,9 +52,9 @@ def refuse_bomb(path, most):
     unpacked = sum(part.file_size for part in parts)
     if unpacked > most:
         raise ValueError(f"its arrays would take {unpacked:,} bytes, more than {most:,}.")
-    for part in parts:  # the other ways to pack unpack without a limit
+    for part in parts:  # other compression methods would unpack without a limit
         if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{part.filename} is packed in a way that NumPy does not use.")
+            raise ValueError(f"{part.filename} is compressed in a way that NumPy does not use.")
 
 
 @contextlib.contextmanager
@@ -73,7 +73,7 @@ def _hdf5(path):
 
 
 def _arrays(file, size):
-    """``{name: h5py.Dataset}`` of all arrays in an open file of ``size`` bytes; ``ValueError`` if one is not plain."""
+    """Return all arrays in a file of ``size`` bytes, ``{name: h5py.Dataset}``; ``ValueError`` if one is unsafe."""
     import h5py
 
     found, groups, entries = {}, [file], 0
@@ -93,7 +93,7 @@ def _arrays(file, size):
                 _refuse_unless_plain(item, where)
                 found[where] = item
     if sum(array.nbytes for array in found.values()) > size:
-        raise ValueError("its arrays share their bytes.")
+        raise ValueError("its arrays share bytes: together they are larger than the file.")
     return found
 
 
@@ -106,6 +106,6 @@ def _refuse_unless_plain(item, where):
     if stored.get_external_count() or stored.get_layout() == h5py.h5d.VIRTUAL:
         raise ValueError(f"{where} takes its values from another file.")
     if stored.get_nfilters():
-        raise ValueError(f"{where} is compressed: write it again as it is.")
+        raise ValueError(f"{where} is compressed: save it again without compression.")
     if item.shape is None or item.id.get_storage_size() < item.nbytes:
         raise ValueError(f"{where} has the shape {item.shape}, but the file does not hold so many values.")

@@ -19,7 +19,7 @@ NETWORKS = {
     "batch": {"kind": "unet_generator", "image_size": 16, "filters": 4, "levels": 2, "normalization": "batch"},
     "dropout": {"kind": "resnet_generator", "image_size": 16, "filters": 2, "blocks": 1, "dropout": 0.5},
 }
-COUNT = 7  # of dropout's calls
+COUNT = 7  # counts dropout's calls
 
 
 def random_weight(rng, shape):

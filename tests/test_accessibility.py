@@ -1,4 +1,4 @@
-"""Every figure says in words what is to be seen, every control has a name, and colour never speaks alone.
+"""Figures have alternative text, controls have names, and colour is never the only sign.
 
 One title and no skipped heading in a lesson: test_notebooks.py.
 """
@@ -19,10 +19,10 @@ from labutils.training import Run
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
-DRAWING = {"grid", "curves", "Plot", "Image"}  # what makes a figure whose text the caller gives
+DRAWING = {"grid", "curves", "Plot", "Image"}  # functions that make a figure with the caller's text
 KEYBOARD = (widgets.Button, widgets.FileUpload, widgets.Checkbox, widgets.Dropdown, widgets.BoundedIntText)
 KEYBOARD += (widgets.IntSlider, widgets.FloatSlider, widgets.FloatLogSlider, widgets.SelectionSlider)
-SHORTEST = 20  # characters: less says nothing
+SHORTEST = 20  # minimum characters of an alternative text
 
 
 def calls(path):
@@ -134,7 +134,7 @@ def test_controls_are_named_and_pictures_have_a_twin_in_words(make_gan, orchard_
         if pictures:
             assert words, f"{type(panel).__name__} shows pictures and says nothing"
         for part in inside:
-            if isinstance(part, widgets.Image):  # tests/test_browser_translate.py sees that they are shown
+            if isinstance(part, widgets.Image):  # tests/test_browser_translate.py tests that they are shown
                 assert isinstance(part, Picture) and part.tooltip, type(panel).__name__
     assert seen == {name for name in vars(dashboard) if isinstance(getattr(dashboard, name), type)}
 

@@ -1,4 +1,4 @@
-"""Work in the background: an interrupt ends a wait and not the work, and no watcher can do it harm."""
+"""Background work: an interrupt ends a wait, not the work; a failing watcher ends nothing."""
 
 import asyncio
 import gc
@@ -102,13 +102,13 @@ def translating(make_gan, monkeypatch):
 def test_an_interrupt_ends_the_wait_and_the_work_goes_on(kind, request):
     work, go_on = request.getfixturevalue(kind)
     before = set(threading.enumerate())
-    for _ in range(2):  # it waits again, and can be interrupted again
+    for _ in range(2):  # a second wait can be interrupted, too
         timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             work.wait()
         timer.join()
-        assert before <= set(threading.enumerate())  # none is taken for dead
+        assert before <= set(threading.enumerate())  # no living thread was dropped
     with pytest.raises(TimeoutError):
         work.wait(0.1)
     go_on.set()
@@ -269,7 +269,7 @@ def test_what_is_asked_for_is_done_between_steps_while_paused_and_after_the_last
     go_on.set()
     work.ask(lambda: (done.append((work.state, work.step)), served.set()))
     assert served.wait(60) and work.running
-    work.ask(lambda: 1 / 0)  # a refusal ends nothing
+    work.ask(lambda: 1 / 0)  # a failed request does not end the work
     with pytest.raises(RuntimeError, match="paused at step 3: press Resume"):
         work.wait()
     work.watchers.append(lambda: work.step == 5 and not done[1:] and work.ask(lambda: done.append(work.step)))
@@ -303,7 +303,7 @@ def test_of_each_kind_one_panel_watches_and_a_closed_one_does_not():
     work.wait(60)
     assert [len(panel.drawn) for panel in panels] == [0] * 19 + [6] and len(other.drawn) == 6
     assert "replaced" in panels[0].children[0].value and isinstance(panels[-1].children[0], widgets.Label)
-    panels[0].close()  # the last one goes on
+    panels[0].close()  # the last panel stays active
     panels[-1].close()
     assert work.watchers == [other.refresh]
 

@@ -1,4 +1,4 @@
-"""The loops that benchmarks measure against compute what the course's step computes, and train what they should."""
+"""The benchmarks' reference loops compute the same as the course's step, and train the right networks."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""The site of the solved lessons: errors end it, and panels become pictures and words that need no kernel."""
+"""The site of the solved lessons: errors stop the build; panels become pictures and text without a kernel."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Lesson 3 as a student has it: JupyterLab in a headless browser, a slider moved while it trains."""
+"""Lesson 3 in JupyterLab in a headless browser: a slider is moved during training."""
 
 import json
 import os
@@ -140,14 +140,14 @@ def test_a_slider_dragged_while_it_trains_acts_and_stop_stops(lab, browser, tmp_
     ActionChains(browser).drag_and_drop_by_offset(handle("cycle weight"), -40, 0).perform()
     moved = wait_until(lambda: re.search(r"step (\d+): cycle = (\d+\.?\d*)", text()), 300)
     assert int(moved.group(1)) > 12 and float(moved.group(2)) < 10
-    handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # one notch by keyboard
+    handle("learning rate").send_keys(Keys.ARROW_RIGHT)  # one step by keyboard
     wait_until(lambda: "learning_rate = 0.00021" in text() and "learning_rate 0.00021" in text(), 300)
-    changes = re.findall(r"step (\d+): (cycle|learning_rate) = ([\d.]+)", text())  # a drag is many: its end is marked
+    changes = re.findall(r"step (\d+): (cycle|learning_rate) = ([\d.]+)", text())  # of a drag, only the end is marked
     step_of_last, _, value = [change for change in changes if change[1] == "cycle"][-1]
     mark = rf"cycle {float(value):.3g}(, [^;]*)? at step (\d+)"
     marked = wait_until(
         lambda: re.search(mark, find("//img[contains(@alt, 'Marks')]").get_attribute("alt")), 300
-    )  # moves near each other share one, and stand at the first
+    )  # moves close together share one mark, at the first
     assert int(moved.group(1)) <= int(marked.group(2)) <= int(step_of_last)
     assert find("//img[starts-with(@title, 'Test pictures of both domains')]").is_displayed()
     assert "javascript error" not in text()

@@ -1,4 +1,4 @@
-"""Panels in JupyterLab in a headless browser: all show their pictures; upload a photograph, wipe, save."""
+"""Panels in JupyterLab in a headless browser: show pictures, upload a photograph, wipe, save."""
 
 import base64
 import io
@@ -79,7 +79,7 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
         press("Own picture")
         browser.find_elements(By.CSS_SELECTOR, "body > input[type=file]")[-1].send_keys(str(tmp_path / name))
 
-    # The widget's file dialogue is an element that is in no page: put it there, as a dialogue cannot be driven.
+    # Selenium cannot use a file dialogue: put the widget's file input, which is in no page, into the page.
     browser.execute_script("HTMLInputElement.prototype.click = function () { document.body.append(this); }")
     choose("film.png", 120_000_000)
     wait_until(lambda: "film.png has 120 MB, and 50 is the most: save it smaller" in text(), 120)

@@ -1,4 +1,4 @@
-"""What every check prints: the answer's fate, and how far the lesson is."""
+"""What every check prints: whether the answer is right, and the progress in the lesson."""
 
 import importlib
 import json

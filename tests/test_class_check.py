@@ -1,4 +1,4 @@
-"""What an instructor is told the evening before: all that is missing, and an exit code that scripts can read."""
+"""The check before a class: it reports everything that is missing, and returns an exit code for scripts."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""One training step against a plain, slow reference; the pool; the live weights."""
+"""One training step against a plain, slow reference; the pool; weights changed during training."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ def test_one_step_equals_the_plain_reference(make_gan, orchard_root, batch_size,
     moments = [state[number][1] for state in optimizers for number in range(len(state) - 1)]
     compared = 0
     for ours, theirs, moment in zip(weights(fused), weights(plain), moments, strict=True):
-        # A bias in front of a normalisation has no gradient but rounding, which Adam blows up to full steps.
+        # The gradient of a bias before a normalisation is only rounding errors; Adam enlarges them to full steps.
         if np.sqrt(moment.max() / (1 - 0.999**2)) > 1e-4:  # rounding is near 1e-6, the others above 1e-2
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
             compared += 1
@@ -118,7 +118,7 @@ def test_fit_ends_when_training_ends(make_gan, orchard_root, monkeypatch):
     gan.fit(pipeline.unpaired(orchard_root, 32))
     gan.fit(pair := batches(orchard_root, 1)[0])
     assert given[0].options().autotune.enabled is False
-    assert given[1] is pair  # arrays and generators as they are
+    assert given[1] is pair  # anything but a Dataset is passed on unchanged
 
 
 def test_a_changed_weight_acts_on_the_next_step_and_retraces_nothing(make_gan, orchard_root):
@@ -131,7 +131,7 @@ def test_a_changed_weight_acts_on_the_next_step_and_retraces_nothing(make_gan, o
 
     base = make_gan(pool_size=0)
     gan = Counted(base.generator_ab, base.generator_ba, base.discriminator_a, base.discriminator_b, pool_size=0)
-    gan.compile(tf.keras.optimizers.SGD(0.0), tf.keras.optimizers.SGD(0.0))  # a rate of 0: the losses stay as they are
+    gan.compile(tf.keras.optimizers.SGD(0.0), tf.keras.optimizers.SGD(0.0))  # a rate of 0: the losses do not change
     data = tf.data.Dataset.from_tensors(batches(orchard_root, 1)[0]).repeat()
     totals, logs = [], None
     for cycle in (10.0, 10.0, 2.0, 0.0):

@@ -1,6 +1,6 @@
-"""Two thousand steps with the panel attached: memory, threads, figures and traces stay where they are.
+"""Two thousand steps with the panel attached: memory, threads, figures and traces do not grow.
 
-These are measures of a process, so ``make test`` gives it one of its own: what other tests leave does not count.
+These numbers belong to the process, so ``make test`` runs this file in a separate one, without other tests.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def give_back():
     """What only waits to be collected, or freed, is not alive; how much waits depends on the tests before this one."""
     gc.collect()
     if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # a C library other than glibc
+        with contextlib.suppress(AttributeError):  # the C library is not glibc
             ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -88,7 +88,7 @@ def test_two_thousand_steps_and_five_hundred_moves(panel):
     began = time.monotonic()
     for number in range(1, 501):
         panel.sliders["cycle"].value = number / 25
-        time.sleep(max(0, began + number / 100 - time.monotonic()))  # 500 moves in 5 s, as a hand would
+        time.sleep(max(0, began + number / 100 - time.monotonic()))  # 500 moves in 5 s, like a person dragging
     assert run.running
     print(f"{number} moves in {time.monotonic() - began:.1f} s")
     wait(run, 600)

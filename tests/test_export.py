@@ -1,4 +1,4 @@
-"""Exports give what the Keras model gives, and replace nothing but an export."""
+"""Exports give the same results as the Keras model, and overwrite nothing but an export."""
 
 import numpy as np
 import pytest

@@ -86,7 +86,7 @@ def test_auto_takes_vgg19_from_the_cache_only_if_it_is_whole(empty_cache, monkey
     network = tf.keras.applications.VGG19(weights=None, include_top=False)
     network.save_weights(empty_cache / "vgg19.weights.h5")
     file = (empty_cache / "vgg19.weights.h5").rename(empty_cache / name)
-    assert features.cached("vgg19") is None  # another file than the one we know
+    assert features.cached("vgg19") is None  # its hash is not the known file's
     digest = hashlib.md5(file.read_bytes()).hexdigest()
     monkeypatch.setitem(features.CACHED, "vgg19", (name, digest))
     model = features.vgg()
@@ -104,7 +104,7 @@ def test_a_failed_download_warns_what_to_do_and_takes_the_packed_file(monkeypatc
 
     monkeypatch.setattr(tf.keras.utils, "get_file", fail)
     with pytest.warns(
-        UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are taken instead.*put it into"
+        UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are used instead.*put it into"
     ):
         model = features.vgg("vgg19", "imagenet")
     assert "8-bit" in model.source
@@ -145,7 +145,7 @@ def test_the_classifier_sees_prepared_pixels_and_names_the_likeliest(empty_cache
     md5 = hashlib.md5(b"half a file").hexdigest()
     monkeypatch.setitem(features.CACHED, "vgg19 with classifier", (name, md5))
 
-    def colours(weights):  # stands for the network: its scores are the mean blue, green and red it is given
+    def colours(weights):  # replaces the network: its scores are the mean blue, green and red of its input
         assert weights == str(empty_cache / name)
         return lambda batch: tf.reduce_mean(batch, axis=(1, 2))
 

@@ -97,7 +97,7 @@ with files.aside(root / "set") as place, files.scratch(root / "archive.zip") as 
 def test_the_next_start_tidies_up_after_a_killed_process(tmp_path, where, start):
     folder_of(tmp_path / "set", "old.txt")
     with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path, where]) as other:
-        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how: a zombie
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, but is not reaped: a zombie
         assert contents(tmp_path) != ["set", "set/old.txt"]
         start_again(tmp_path, start)
     assert other.returncode == -signal.SIGKILL
@@ -107,7 +107,7 @@ def test_the_next_start_tidies_up_after_a_killed_process(tmp_path, where, start)
 def start_again(root, start):
     if start == "tidy":
         files.tidy(root)
-    else:  # something else is written there
+    else:  # another write into the folder
         files.write(root / "notes.txt", b"")
         (root / "notes.txt").unlink()
 
@@ -133,20 +133,20 @@ GONE, ELSEWHERE, OLD = 2**30, "00000000", 10**9  # no such process, another comp
     [
         (temporary(process=GONE), None, False),
         (temporary(), None, True),
-        (temporary(), OLD, False),  # a later process has the number
+        (temporary(), OLD, False),  # a later process has the same number
         (temporary(ELSEWHERE, GONE), None, True),
         (temporary(ELSEWHERE), OLD, False),
         (temporary(ELSEWHERE, kind="replaced"), None, True),
-        (".writing-home-1-set", OLD, True),  # a person's own
+        (".writing-home-1-set", OLD, True),  # made by a person
         (f"x{temporary(process=GONE)}", OLD, True),
         (temporary(process=GONE).replace("-set", ""), OLD, True),
     ],
-    ids=[f"case {number}" for number in range(9)],  # the names hold this process' number: other workers have others
+    ids=[f"case {number}" for number in range(9)],  # names contain this process' number; workers differ
 )
 def test_only_what_is_ours_and_abandoned_is_deleted(tmp_path, name, changed, left):
     folder_of(tmp_path / name, "part.png")
     os.utime(tmp_path / name / "part.png", (changed or time.time(),) * 2)
-    os.utime(tmp_path / name, (changed or OLD,) * 2)  # a folder does not change when a file in it grows
+    os.utime(tmp_path / name, (changed or OLD,) * 2)  # a folder's time does not change when a file in it grows
     files.tidy(tmp_path)
     assert (tmp_path / name / "part.png").exists() == left and not (tmp_path / "set").exists()
 
@@ -165,8 +165,8 @@ def test_tidying_puts_back_only_where_nothing_is_and_follows_no_link(tmp_path):
     [
         (errno.ENOSPC, None, "disk of .* is full: make room, or set the variable LAB_HOME to"),
         (errno.EDQUOT, "part", "used up: make room, or set the variable LAB_HOME to"),
-        (errno.EACCES, "part", "must not be written to: choose another place, or set the variable LAB_HOME to"),
-        (errno.EROFS, "..", "cannot be written to: .*LAB_HOME"),
+        (errno.EACCES, "part", "no permission to write to .*: choose another place, or set the variable LAB_HOME to"),
+        (errno.EROFS, "..", "is on a read-only disk: .*LAB_HOME"),
     ],
 )
 def test_a_disk_that_refuses_is_told_with_the_remedy(tmp_path, number, file, says):

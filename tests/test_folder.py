@@ -1,4 +1,4 @@
-"""Reading any picture, tidying folders, packing archives."""
+"""Read any picture, make datasets of folders, pack archives."""
 
 import json
 import os
@@ -241,13 +241,13 @@ def test_prepare_two_folders(tmp_path):
     report = folder.prepare((a, b), tmp_path / "own", 32)
     assert report.counts == {"trainA": 10, "trainB": 11, "testA": 2, "testB": 2}
     assert [error.path.name for error in report.skipped] == ["note.jpg"]
-    assert "note.jpg: is no picture" in str(report)
+    assert "note.jpg: is not a picture" in str(report)
     for name in folder.FOLDERS:
         for path in folder.files(tmp_path / "own", name):
             image = Image.open(path)
             assert image.size == (32, 32) and image.mode == "RGB" and image.format == "JPEG"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coffee", "fur", "own"]
-    again = folder.prepare({"A": b, "B": a}, tmp_path / "own", 16)  # replaces what it made before
+    again = folder.prepare({"A": b, "B": a}, tmp_path / "own", 16)  # overwrites its own earlier dataset
     assert again.counts["trainA"] == 11 and Image.open(folder.files(again.root, "testB")[0]).size == (16, 16)
 
 
@@ -389,7 +389,7 @@ def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folder, "look", look)
     [error] = folder.prepare((a, b), tmp_path / "own", 16).skipped
-    assert str(error).endswith("locked: cannot be looked into (permission denied)")
+    assert str(error).endswith("locked: cannot be read (permission denied)")
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
@@ -440,7 +440,7 @@ def test_prepare_refuses_a_size_before_it_writes(tmp_path, size):
 def test_one_picture_is_too_few(tmp_path):
     a, b = photographs(tmp_path, 1)
     (a / "note.jpg").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"fur holds one readable picture. Add more(.|\n)*note.jpg: is no picture"):
+    with pytest.raises(ValueError, match=r"fur holds one readable picture. Add more(.|\n)*note.jpg: is not a picture"):
         folder.prepare((a, b), tmp_path / "own", 16)
 
 
@@ -448,7 +448,7 @@ def test_one_picture_is_too_few(tmp_path):
 def test_prepare_does_not_write_among_its_sources(tmp_path, root):
     a, b = photographs(tmp_path, 2)
     (tmp_path / "prepared.json").touch()
-    with pytest.raises(ValueError, match="lie in each other"):
+    with pytest.raises(ValueError, match="overlap"):
         folder.prepare((a, b), tmp_path / root, 16)
     assert len(list(a.iterdir())) == 2
 

@@ -1,4 +1,4 @@
-"""What rots unseen: links, commands and paths in the texts, and numbers that a file of the project already holds.
+"""Links, commands and paths in the texts are valid; numbers agree with the files that they come from.
 
 That notebooks are stored without outputs, in short cells, is in test_notebooks.py.
 """

@@ -1,4 +1,4 @@
-"""The layers against NumPy, against tensorflow-addons' where it is installed, and against values by hand."""
+"""Compare the layers with NumPy, with tensorflow-addons if installed, and with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ def test_half_precision_keeps_its_type_and_large_values():
     np.testing.assert_allclose(y, by_hand(x.astype("float32"), gamma, 0, 1e-5), atol=5e-3)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # that tensorflow-addons is at its end of life
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the warning that tensorflow-addons is at its end of life
 class TestAgainstAddons:
     """tensorflow-addons' layer is the reference."""
 
@@ -137,7 +137,7 @@ class TestAgainstAddons:
         ours.set_weights(theirs.get_weights())
         for layer in ours.layers:
             if isinstance(layer, layers.InstanceNormalization):
-                layer.epsilon = 1e-3  # theirs, where ours is the paper's 1e-5
+                layer.epsilon = 1e-3  # tensorflow-addons' default; ours is the paper's 1e-5
         x = np.tanh(pictures(1, shape=(16, 16, 3)))
         np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Each loss against values computed by hand."""
+"""Compare each loss with values computed by hand."""
 
 import numpy as np
 import pytest

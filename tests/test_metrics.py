@@ -1,4 +1,4 @@
-"""Scores against formulas, scikit-image, and translations whose score is known."""
+"""Compare scores with formulas, with scikit-image, and for translations whose score is known."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_copy_gains_nothing_and_keeps_the_background(orchard_root):
         assert report["gain"] == pytest.approx(0, abs=1e-4)
         assert report["fruit_psnr"] == pytest.approx(report["copy_fruit_psnr"], abs=1e-4)
         assert report["background_psnr"] > 100 and report["pictures"] == 4
-        assert report["fruit_ssim"] < report["background_ssim"] < 1  # windows at the border see the wrong fruit
+        assert report["fruit_ssim"] < report["background_ssim"] < 1  # windows at the border contain wrong fruit
 
 
 def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
@@ -106,7 +106,7 @@ def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
     translate.save_generator(network, tmp_path / "step-00000008-ab", steps=8)
     translate.save_generator(network, tmp_path / "chosen-ba", steps=8)
     *others, bias = network.get_weights()
-    network.set_weights([*others, bias - [0, 0, 0, 100]])  # a mask of zeros: the picture is handed back
+    network.set_weights([*others, bias - [0, 0, 0, 100]])  # a mask of zeros: the unchanged input
     translate.save_generator(network, tmp_path / "step-00000004-ba", steps=4)
     gains = measure.gains(tmp_path, orchard_root, "ba")
     translate.save_generator(network, tmp_path / "step-00000004-ab", steps=4)
@@ -126,7 +126,7 @@ def test_the_nearest_truth_is_found_inside_the_mask_picture_by_picture():
     dark, light, mask = np.zeros((2, 2, 2, 3)), np.ones((2, 2, 2, 3)), np.zeros((2, 2, 2))
     mask[:, 0, 0] = 1
     fakes = np.stack([light[0], dark[0]])
-    fakes[0, 0, 0], fakes[1, 0, 0] = 0.1, 0.9  # the one pixel that counts is unlike all others
+    fakes[0, 0, 0], fakes[1, 0, 0] = 0.1, 0.9  # the only pixel with weight differs from all others
     np.testing.assert_array_equal(metrics.nearest(fakes, [dark, light], mask), np.stack([dark[0], light[1]]))
 
 
@@ -149,7 +149,7 @@ def test_the_copys_score_by_hand(orchard_root):
 
 
 def test_photographs_have_no_truth(tmp_path):
-    with pytest.raises(ValueError, match="knows no truth"):
+    with pytest.raises(ValueError, match="has no truth"):
         metrics.report(None, tmp_path, "ab")
     with pytest.raises(ValueError, match='"ab" or "ba"'):
         metrics.report(None, tmp_path, "a2b")
@@ -199,7 +199,7 @@ def test_features_are_vectors_of_one_length(pictures, monkeypatch):
 
     def inception(include_top, weights, pooling):
         assert (include_top, weights, pooling) == (False, "imagenet", "avg")
-        return lambda batch, training: batch[:, 0, :]  # the first of 299 rows stands for the features
+        return lambda batch, training: batch[:, 0, :]  # the first of 299 rows serves as the features
 
     monkeypatch.setattr(tf.keras.applications, "InceptionV3", inception)
     rows = measure.features_of(pictures[0], "inception")

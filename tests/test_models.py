@@ -1,4 +1,4 @@
-"""The networks: sizes, parameters counted by hand, what one output sees, and the way through JSON and weight files."""
+"""The networks: sizes, parameters counted by hand, receptive fields, and saving to JSON and weight files."""
 
 import json
 from dataclasses import replace

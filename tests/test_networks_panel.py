@@ -1,4 +1,4 @@
-"""The widgets of lesson 2 and the diagrams they draw, without a browser: values are set, and what is shown is read."""
+"""The widgets of lesson 2 and their diagrams, without a browser: set values, read the output."""
 
 import io
 

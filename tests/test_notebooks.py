@@ -1,4 +1,4 @@
-"""The lessons as files: complete, clean, readable, and what their sources say."""
+"""The lessons as files: complete, clean, readable, and equal to their sources."""
 
 import json
 import re

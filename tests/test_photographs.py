@@ -1,4 +1,4 @@
-"""Two folders of any photographs go the same way as the orchard, from the first lesson to the fourth."""
+"""Lessons 1 to 4 also work with two folders of any photographs instead of the orchard."""
 
 import os
 import sys

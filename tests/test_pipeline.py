@@ -1,4 +1,4 @@
-"""The training pipeline: what comes at a step, and nothing else, is fixed by (seed, step)."""
+"""The training pipeline: the batch of a step depends only on (seed, step)."""
 
 import itertools
 import os
@@ -79,7 +79,7 @@ def test_every_epoch_passes_each_picture_once_in_a_new_order(root):
         assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
         assert len(set(epochs)) > 2
     a, b = zip(*[(which(a), which(b)) for a, b in pairs], strict=True)
-    assert len(set(zip(a, b, strict=True))) == 15  # over time every A meets every B
+    assert len(set(zip(a, b, strict=True))) == 15  # in time every A is paired with every B
 
 
 def test_seeds_differ_and_repeat(root):
@@ -190,20 +190,20 @@ def deep(values):
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 COFFEE = Image.fromarray(data.coffee()[:48, :64])
-ODD = {  # how a file that calls itself a JPEG is made, and what is said of it
-    "webp": (lambda path: half_seethrough().save(path, "WEBP"), "cannot decode|looks otherwise"),
+ODD = {  # how to make a file with the suffix of a JPEG, and what its error says
+    "webp": (lambda path: half_seethrough().save(path, "WEBP"), "cannot decode|looks different"),
     "tiff": (lambda path: COFFEE.save(path, "TIFF"), r"TensorFlow cannot decode \(TIFF\)"),
     "ppm": (lambda path: COFFEE.save(path, "PPM"), r"TensorFlow cannot decode \(PPM\)"),
     "bmp, 1 bit": (lambda path: COFFEE.convert("1").save(path, "BMP"), r"TensorFlow cannot decode \(BMP"),
-    "bmp, palette": (lambda path: COFFEE.convert("P").save(path, "BMP"), r"looks otherwise to TensorFlow .*\(BMP"),
+    "bmp, palette": (lambda path: COFFEE.convert("P").save(path, "BMP"), r"looks different in TensorFlow .*\(BMP"),
     "avif": (lambda path: path.write_bytes(b"\0\0\0\x1cftypavif" + bytes(99)), "is a HEIC or AVIF picture"),
     "turned": (lambda path: COFFEE.save(path, "JPEG", exif=TURNED), "is turned by its EXIF data"),
     "turned png": (lambda path: COFFEE.save(path, "PNG", exif=TURNED), "is turned by its EXIF data"),
-    "transparent": (lambda path: half_seethrough().save(path, "PNG"), "looks otherwise to TensorFlow than to a person"),
-    "palette": (lambda path: half_seethrough().quantize().save(path, "PNG"), "looks otherwise to TensorFlow"),
+    "transparent": (lambda path: half_seethrough().save(path, "PNG"), "looks different in TensorFlow than to a person"),
+    "palette": (lambda path: half_seethrough().quantize().save(path, "PNG"), "looks different in TensorFlow"),
     "12 bits": (lambda path: deep(4000).save(path, "PNG"), "12-bit data"),
     "folder": (lambda path: path.mkdir(), "is a directory"),
-    "dangling": (lambda path: path.symlink_to("nowhere"), "is a link to a file that is not there"),
+    "dangling": (lambda path: path.symlink_to("nowhere"), "is a link to a file that does not exist"),
     "bomb": (lambda path: Image.new("1", (16_000, 11_000)).save(path, "PNG"), "16000×11000 pixels: too large"),
     "thin": (lambda path: Image.new("RGB", (1, 50)).save(path, "PNG"), "1×50 pixels: too thin"),
     "strip": (lambda path: Image.new("RGB", (3000, 2)).save(path, "PNG"), "3000×2 pixels: too long"),

@@ -1,4 +1,4 @@
-"""Grids of pictures: as large as their pictures, with titles apart, and white pictures framed."""
+"""Grids of pictures: sized by their pictures, titles do not overlap, white pictures have frames."""
 
 import numpy as np
 import pytest

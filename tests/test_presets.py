@@ -1,4 +1,4 @@
-"""The texts' networks: parameters counted by hand, what their discriminators see, one training step of each."""
+"""The networks of published tutorials: parameters counted by hand, receptive fields, one training step each."""
 
 import json
 import multiprocessing
@@ -108,7 +108,7 @@ def one_step(name):
     size = preset["image_size"]
     networks = [models.build({**preset[p], "image_size": size}) for p in ["generator"] * 2 + ["discriminator"] * 2]
     gan = cyclegan.CycleGAN(*networks, loss_weights=cyclegan.LossWeights(**preset["loss_weights"]), pool_size=2)
-    gan.compile(run_eagerly=True)  # one step: not worth the building of a graph
+    gan.compile(run_eagerly=True)  # building a graph takes longer than one step
     before = [network.get_weights()[0] for network in networks]
     pair = tf.data.Dataset.from_tensors((random_pictures(1, size, size, 3), random_pictures(1, size, size, 3)))
     losses = gan.fit(pair, steps_per_epoch=1, verbose=0).history

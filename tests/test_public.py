@@ -1,4 +1,4 @@
-"""Downloads against a server on 127.0.0.1, unpacking hostile archives, the command line."""
+"""Downloads from a server on 127.0.0.1, unpacking of hostile archives, the command line."""
 
 import contextlib
 import dataclasses
@@ -149,7 +149,7 @@ def test_ends_with_one_whole_dataset(server, tmp_path, answers, requests):
     assert published.download("pairs", tmp_path) == tmp_path / "pairs"
     assert_whole(tmp_path / "pairs")
     assert visible(tmp_path) == ["pairs"] and len(server.paths) == requests
-    published.download("pairs", tmp_path)  # there already: nothing is asked for
+    published.download("pairs", tmp_path)  # already there: no request is sent
     assert len(server.paths) == requests
 
 
@@ -318,7 +318,7 @@ def test_a_full_disk_is_told_at_once_with_the_remedy(server, tmp_path, monkeypat
     monkeypatch.setattr(module, "open", Full, raising=False)
     with pytest.raises(files.DiskError, match="is full: make room, or set the variable LAB_HOME"):
         published.download("pairs", tmp_path)
-    assert visible(tmp_path) == [] and len(server.paths) == 1  # another place would not help
+    assert visible(tmp_path) == [] and len(server.paths) == 1  # no second request: it would not help
 
 
 def test_a_read_only_folder_is_told_with_the_remedy_unless_the_dataset_is_there(server, tmp_path, monkeypatch):
@@ -330,7 +330,7 @@ def test_a_read_only_folder_is_told_with_the_remedy_unless_the_dataset_is_there(
     for module, name in ((files.Path, "mkdir"), (files, "open"), (os, "replace")):
         monkeypatch.setattr(module, name, refuse, raising=False)
     assert published.download("pairs", tmp_path) == tmp_path / "pairs"
-    with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} .* cannot be written to.*LAB_HOME"):
+    with pytest.raises(files.DiskError, match=f"{tmp_path / 'data'} is on a read-only disk.*LAB_HOME"):
         published.download("pairs", tmp_path / "data")
 
 

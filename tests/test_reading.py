@@ -1,4 +1,4 @@
-"""Pictures that cameras, scanners, laboratories and the web make: read as a person sees them, or refused in words."""
+"""Pictures from cameras, scanners, laboratories and the web: read as a person sees them, or refused in words."""
 
 import io
 import os
@@ -52,7 +52,7 @@ def special(folder, kind):
         ("device", "is a pipe or a device"),
         ("folder", "is a directory"),
         ("loop", "symbolic links"),
-        ("dangling link", "is a link to a file that is not there"),
+        ("dangling link", "is a link to a file that does not exist"),
         ("long", "name too long"),
         ("deep", "name too long"),
         ("NUL", "holds a NUL character"),
@@ -142,7 +142,7 @@ def test_half_a_jpeg_with_an_end_marker(tmp_path, way, rest):
     mode, options = WAYS[way]
     whole = jpeg(Image.fromarray(PHOTO).convert(mode), **options)
     place = len(whole) // 2
-    if "progressive" in options:  # in the first of its scans; from the second on the whole picture is there, blurred
+    if "progressive" in options:  # cut in its first scan; from the second on the whole picture is there, blurred
         place = whole.index(b"\xff\xda") + 60
     (tmp_path / "x.jpg").write_bytes(whole[:place] + b"\xff\xd9" + whole[place:] * rest)
     for size in (None, 16):

@@ -1,4 +1,4 @@
-"""The contract of the rendered datasets, all that ``datasets.RENDERED`` names."""
+"""What every rendered dataset in ``datasets.RENDERED`` must do."""
 
 import json
 import subprocess
@@ -186,7 +186,7 @@ def test_whoever_comes_second_keeps_what_is_there(tmp_path, monkeypatch):
 
     def late(aside, root, name, record):
         monkeypatch.setattr(render, "_move", move)
-        small(orchard, root)  # another process is faster
+        small(orchard, root)  # another process finishes first
         move(aside, root, name, record)
 
     monkeypatch.setattr(render, "_move", late)

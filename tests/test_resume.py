@@ -1,7 +1,7 @@
-"""A run that was killed, at any step or in the middle of a save, or whose files came to harm, goes on exactly.
+"""A run resumes exactly after a kill at any step or during a save, and after damage to its files.
 
-The runs that are killed live in processes of their own: this file, run as a program, imports TensorFlow once and
-forks a child for each of them before TensorFlow has started any thread.
+The killed runs are separate processes: this file, run as a program, imports TensorFlow once and forks a child for
+each of them before TensorFlow has started any thread.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from labutils import checkpoints, cyclegan, files, layers, models, profile
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
 
-PROFILE = dataclasses.replace(  # as small as networks can be: most of a killed run's time goes into building its graph
+PROFILE = dataclasses.replace(  # as small as possible: most of a killed run's time is spent on building its graph
     profile.load("smoke"), size=16, checkpoint_every=3, sample_every=6, pool_size=4
 )
 GENERATOR = {"kind": "unet_generator", "image_size": 16, "filters": 2}
@@ -71,7 +71,7 @@ def fingerprint(run):
     return {name: hashlib.sha256(data).hexdigest() for name, data in joined.items()}
 
 
-# --- the program: what runs in processes of its own ---
+# --- the program that runs in separate processes ---
 
 
 def note(folder, **line):
@@ -139,7 +139,7 @@ def save_until_killed(folder, line=0, delay=0):
         for variable in state.values():
             variable.assign(tf.fill(variable.shape, tf.cast(step, variable.dtype)))
         history["step"].append(step)
-        left = die_at(line) if line and step > found + 1 else [line]  # the first mends what the last kill left
+        left = die_at(line) if line and step > found + 1 else [line]  # the first save repairs what the last kill left
         place.save(step, history)
         sys.settrace(None)
         note(folder, saved=step, lines=line - left[0])
@@ -234,14 +234,14 @@ def test_every_step_of_a_killed_run_is_the_unbroken_runs(notes, job):
 
 def test_moves_after_the_last_checkpoint_were_replayed_not_made_again(notes):
     moved = [line["moved_after"] for line in notes["steered_killed"] if "moved_after" in line]
-    # Each was made twice: a kill at the same step came before it acted. After that no process made it again.
+    # Each move was made twice: a kill at its step came before it was applied. Then no process made it again.
     assert moved == [1, 1, 4, 4, 7, 7, 10, 10]
 
 
 def test_dropout_was_on(notes, orchard_root):
     run = make_run(orchard_root, notes["folder"] / "dropout" / "run", JOBS["dropout"]["generator"])
     calls = [layer.calls for layer in run.gan.generator_ab.layers if isinstance(layer, layers.Dropout)]
-    assert [int(count) for count in calls] == [2 * 12]  # in a step: a fake with a twin, and a cycle
+    assert [int(count) for count in calls] == [2 * 12]  # two calls a step: fake and identity, cycle
 
 
 # --- killed while saving ---
@@ -256,7 +256,7 @@ def test_fifty_kills_while_saving_leave_fifty_whole_states(notes):
         if "found" in line:
             assert saved <= line["found"] <= saved + 1  # the last one saved, or the one that was being saved
         saved = line.get("saved", line.get("found"))
-    assert sum(line["leftovers"] for line in found) > SAVES // 4  # the kills did fall into the middle of saves
+    assert sum(line["leftovers"] for line in found) > SAVES // 4  # enough kills came in the middle of a save
 
 
 # --- damage ---
@@ -312,7 +312,7 @@ def test_a_damaged_file_means_the_checkpoint_before_and_then_an_error(two, file,
     value.assign(-1)
     write(newest, DAMAGES[how](before)[0])
     write(older, DAMAGES[how](first)[-1])
-    for _ in range(2):  # every time
+    for _ in range(2):  # the second time, too
         with pytest.warns(UserWarning), pytest.raises(CheckpointError, match="None of the checkpoints"):
             place.restore()
     assert int(value) == -1

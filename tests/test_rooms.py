@@ -1,4 +1,4 @@
-"""The house: the flat files of ``labutils`` and ``datasets/`` are the core; every other folder is a side room."""
+"""The core, the flat files of ``labutils`` and ``datasets/``, imports no other folder (side room)."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -18,7 +18,7 @@ MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if pa
 
 
 def room_of(module):
-    """The side room of a module; None for one of the core. A ``__main__`` is imported by nothing: it is at the door."""
+    """The side room of a module; None for the core. Nothing imports a ``__main__``, so it belongs to neither."""
     *folders, file = MODULES[module].relative_to(PACKAGE).parts
     if file == "__main__.py":
         return "the door"

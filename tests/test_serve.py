@@ -1,4 +1,4 @@
-"""The lab room's server: the real one answers on 127.0.0.1, and only those who have the password."""
+"""The lab room's server, run on 127.0.0.1, answers only users who have the password."""
 
 import concurrent.futures
 import contextlib
@@ -315,7 +315,7 @@ def test_who_guesses_has_to_wait_and_who_knows_comes_in(server):
     refused = next(answer for answer in answers if answer.status == 429)
     assert "Try again in" in refused.read().decode() and 1 <= int(refused.headers["Retry-After"]) <= 10
     assert visitors[0].log_in(password).status == 429
-    wait_until(lambda: visitors[0].log_in(password).status == 200, 60)  # tries that are refused prolong nothing
+    wait_until(lambda: visitors[0].log_in(password).status == 200, 60)  # refused attempts do not extend the wait
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"])

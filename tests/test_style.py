@@ -36,7 +36,7 @@ def test_gram_matrix_is_the_mean_product_of_channels():
     maps = np.arange(12, dtype="float32").reshape(1, 2, 2, 3)
     np.testing.assert_allclose(style.gram_matrix(maps), numpy_gram(maps), rtol=1e-6)
     shuffled = maps[:, ::-1, :, :]
-    np.testing.assert_allclose(style.gram_matrix(shuffled), style.gram_matrix(maps))  # blind to places
+    np.testing.assert_allclose(style.gram_matrix(shuffled), style.gram_matrix(maps))  # independent of positions
 
 
 def test_gram_matrix_has_the_gradient_of_its_formula():
@@ -210,7 +210,7 @@ def test_weights_are_live_and_nothing_is_retraced(vgg, cat, tiles, optimizer):
 
     transfer.run(6, optimizer, watch)
     for step, losses in enumerate(seen, 1):
-        # Adam's picture of step 3 was made and measured after the change; L-BFGS begins step 3 anew with it.
+        # The weight changes after step 2: Adam measures step 3 with the new weight, and L-BFGS restarts step 3 with it.
         weight = 10 if step <= 2 else 30
         total = losses["content"] + weight * losses["style"] + 0.5 * losses["variation"]
         assert losses["total"] == pytest.approx(total, rel=1e-5), step
@@ -276,7 +276,7 @@ def test_a_preset_is_weighed_and_normalised_as_its_text_has_it(cat, tiles):
     for block in range(1, 6):
         name = f"block{block}_conv1"
         positions = here[name].shape[1] * here[name].shape[2]
-        difference = positions * (numpy_gram(here[name]) - numpy_gram(goal[name]))  # of sums, as its code has it
+        difference = positions * (numpy_gram(here[name]) - numpy_gram(goal[name]))  # Gram sums, as in its code
         parts.append((difference**2).sum() / (4 * 3**2 * pixels**2))
     image = painting.astype("float64")
     squares = (image[1:, :-1] - image[:-1, :-1]) ** 2 + (image[:-1, 1:] - image[:-1, :-1]) ** 2
@@ -384,7 +384,7 @@ def test_unknown_names_list_the_choices(vgg, cat, tiles):
         ({"normaliser": "sum"}, "target, gatys"),
         ({"start": "black"}, "'content', 'noise'"),
         ({"start": tiles}, "resize it first"),
-        ({"style_weight": -1}, "must be a number from 0 up"),
+        ({"style_weight": -1}, "must be a finite number of 0 or more"),
     ):
         with pytest.raises(ValueError, match=text):
             style.StyleTransfer(cat, tiles, vgg, **settings)

@@ -129,7 +129,7 @@ def test_form_changes_act_on_the_running_picture(run, vgg):
     assert run.transfer.content_layer == "block1_conv1" and run.weights["content"] == 2.0
     assert float(run.transfer.weights.content.numpy()) == 2.0
     enlarged = pictures.resize(painted, (32, 32)).astype(float)
-    assert abs(run.transfer.image - enlarged).mean() < 25  # went on from what there was
+    assert abs(run.transfer.image - enlarged).mean() < 25  # continued from the earlier picture
     assert vgg.pooling == "max"
 
 
@@ -326,8 +326,8 @@ def test_a_change_that_cannot_be_is_refused_and_the_run_goes_on(run):
         assert "not changed" in panel.notes.value
     run.stop()
     run.wait(60)
-    panel.choices["size"].value = 2048  # a resting run says it at once
-    assert panel.choices["size"].value == 24  # the box goes back
+    panel.choices["size"].value = 2048  # an idle run reports it at once
+    assert panel.choices["size"].value == 24  # the box returns to its old value
     assert "Not changed" in panel.message.value and "GB" in panel.message.value
 
 
@@ -356,7 +356,7 @@ def test_controls_have_descriptions_units_and_tooltips(run):
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_a_weight_that_is_no_number_from_0_up_is_refused(run, name, value):
     before = dict(run.weights)
-    with pytest.raises(ValueError, match=f"The {name} weight must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"The {name} weight must be a finite number of 0 or more, not {value}"):
         run.set_weight(name, value)
     assert run.weights == before and not run.notes
 

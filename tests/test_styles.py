@@ -10,7 +10,7 @@ def test_a_painting_is_a_picture_and_the_same_again(name):
     assert one.shape == (64, 64, 3) and one.dtype == np.uint8
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
-    assert one.std(axis=(0, 1)).max() > 25  # something is on it
+    assert one.std(axis=(0, 1)).max() > 25  # it is not one flat colour
 
 
 def test_sizes_show_the_same_painting():

@@ -1,4 +1,4 @@
-"""Tiles cover a picture, equal the whole where they can, and leave no seams where they cannot."""
+"""Tiles cover a picture; they give the whole picture's result, or with instance normalisation no visible seams."""
 
 import numpy as np
 import pytest

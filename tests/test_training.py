@@ -1,4 +1,4 @@
-"""The background run: it returns at once, obeys, and keeps what it should; test_resume.py kills it."""
+"""The background run: start returns at once, controls act, files are kept. Kills are in test_resume.py."""
 
 import dataclasses
 import hashlib
@@ -67,7 +67,7 @@ def test_a_second_start_is_refused_in_words(make_gan, orchard_root, tiny, tmp_pa
 
 
 def test_another_run_in_the_folder_is_refused_until_the_first_has_ended(make_gan, orchard_root, tiny, tmp_path):
-    other = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # built before: it is refused when it starts
+    other = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # built first: its start is refused
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     run.start(3)
     with pytest.raises(RuntimeError, match=r"Another Run trains in .*run, .*run.stop\(\)"):
@@ -80,7 +80,7 @@ def test_another_run_in_the_folder_is_refused_until_the_first_has_ended(make_gan
     run.wait(120)
     with pytest.raises(RuntimeError, match=r"has gone on to step 3 since this Run was built \(step 0\)"):
         other.start()
-    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # an idle run holds nothing
+    again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # an idle run holds no lock
     again.start(1)
     again.wait(120)
     assert again.step == 4
@@ -108,7 +108,7 @@ def test_what_is_pressed_while_the_last_pictures_are_drawn(make_gan, orchard_roo
     run.pause()
     run.resume()
     assert run.state == "finished" and not run.running
-    run.start(2)  # after the watcher
+    run.start(2)  # start waits for the watcher
     run.wait(120)
     assert run.step == 4 and run.state == "finished"
 
@@ -176,10 +176,10 @@ def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, ti
     run.start()
     run.wait(120)
     assert 4 <= run.step <= 6 and run.state == "stopped"
-    assert (run.directory / "generators" / f"step-{run.step:08d}-ab.json").exists()  # what it had learned can be used
-    run._thread.join(60)  # the last of it may take a moment more
+    assert (run.directory / "generators" / f"step-{run.step:08d}-ab.json").exists()  # the generator was saved
+    run._thread.join(60)  # it ends a moment after wait()
     assert not any(thread.name == "training" for thread in threading.enumerate())
-    assert threading.active_count() <= threads + 1  # tf.data may keep a pool; the worker is gone
+    assert threading.active_count() <= threads + 1  # tf.data may keep a thread pool; the training thread has ended
     run.start()
     run.wait(120)
     assert run.step == tiny.steps == 12
@@ -226,12 +226,12 @@ def test_nan_stops_the_run_keeps_the_last_good_checkpoint_and_says_what_to_try(m
         run.wait(120)
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
     assert again.step == 3 and finite(again)
-    run.start()  # a value that no slider can have does not come back
+    run.start()  # the invalid value is not restored
     run.wait(120)
     assert run.step == 12 and float(run.controls["cycle"]) == 10 and finite(run)
 
 
-# What it breaks is a loss, a state to be kept with a sample, one without, the last state.
+# The NaN is found in a loss, before a save with a sample, before one without, and before the last save.
 @pytest.mark.parametrize("step", [4, 5, 8, 11])
 def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_as_they_are(
     make_gan, orchard_root, tiny, tmp_path, step
@@ -240,7 +240,7 @@ def test_start_after_nan_goes_back_to_the_last_good_checkpoint_with_the_sliders_
     moves = At(step_1=lambda: run.set("cycle", 4), **{f"step_{step}": lambda: run.set("learning_rate", 1e30)})
     run.callbacks.append(moves)
     run.start()
-    with pytest.raises(FloatingPointError, match=f"start: it goes on .* of step {step // 3 * 3}"):
+    with pytest.raises(FloatingPointError, match=f"start: it resumes .* step {step // 3 * 3}"):
         run.wait(120)
     assert not all(np.abs(weights).max() < 1e20 for weights in run.gan.generator_ab.get_weights())
     for kept in ("checkpoints", "samples"):
@@ -260,12 +260,12 @@ def test_what_was_decided_around_nan_is_in_the_record(make_gan, orchard_root, ti
     run.callbacks.append(nan)
     run.start(3)
     run.wait(120)
-    run.set("cycle", 2)  # at the step of the checkpoint it will go back to
+    run.set("cycle", 2)  # recorded at the step of the checkpoint that start restores
     run.start()
     with pytest.raises(FloatingPointError):
         run.wait(120)
     run.callbacks[0] = At(step_6=run.stop)
-    run.set("identity", 5)  # what it was before
+    run.set("identity", 5)  # its value before the run failed
     run.start()
     run.wait(120)
     assert run.events == [(3, "cycle", 2.0)]
@@ -379,7 +379,7 @@ def test_what_is_kept_by_step(make_gan, orchard_root, tiny, tmp_path):
     assert [k for k in kept if k.startswith("checkpoints")] == [f"checkpoints/step-{s:08d}" for s in (9, 12)]
     assert [k for k in kept if k.startswith("samples")] == [f"samples/step-{s:08d}.png" for s in (6, 12)]
     assert "generators/step-00000012-ab.weights.h5" in kept
-    assert len([k for k in kept if k.endswith("-ba.weights.h5")]) == 4  # every 3 of 12 steps: ten are not reached
+    assert len([k for k in kept if k.endswith("-ba.weights.h5")]) == 4  # every 3 of 12 steps: below the limit of ten
     step, pictures = run.samples
     assert step == 12 and pictures["fake_b"].dtype == np.uint8 and pictures["fake_b"].shape == (4, 32, 32, 3)
     assert not list((tmp_path / "run").rglob("*.tmp")) + list((tmp_path / "run").rglob(".writing*"))
@@ -408,7 +408,7 @@ def test_a_new_move_replaces_the_recorded_ones(make_gan, orchard_root, tiny, tmp
     run.callbacks.append(At(step_8=lambda: run.set("cycle", 1), step_9=lambda: run.set("identity", 2)))
     run.start()
     run.wait(120)
-    for step in (9, 12):  # as if the machine had stopped before step 9 was kept: the moves are still to come
+    for step in (9, 12):  # as if killed before the save of step 9: the moves will be replayed
         shutil.rmtree(tmp_path / "run" / "checkpoints" / f"step-{step:08d}")
     shutil.copytree(
         first_checkpoint(make_gan, orchard_root, tiny, tmp_path), run.directory / "checkpoints" / "step-00000003"
@@ -572,7 +572,7 @@ def test_a_slider_moved_before_the_first_step_leaves_a_run_to_go_on_from(make_ga
     assert again.step == 0 and float(again.controls["cycle"]) == 2
 
 
-# What people and programs put beside our files
+# Files that people and programs put beside ours
 
 STRANGERS = (
     "step-00000003-Copy1{}",
@@ -604,7 +604,7 @@ def test_files_beside_ours_are_ignored_wherever_they_are_listed(begun, make_gan,
     assert run.step == 12 and run.state == "finished"
     assert list(measure.gains(begun / "generators", orchard_root, "ab")) == [3, 6, 9, 12]
     for folder, ending in (("checkpoints", ""), ("samples", ".png"), ("generators", "-ab.json")):
-        assert all((begun / folder / name.format(ending)).exists() for name in STRANGERS)  # and nobody's are deleted
+        assert all((begun / folder / name.format(ending)).exists() for name in STRANGERS)  # and none is deleted
 
 
 def test_files_beside_ours_are_not_thinned(tmp_path, monkeypatch):
@@ -617,7 +617,7 @@ def test_files_beside_ours_are_not_thinned(tmp_path, monkeypatch):
     assert len(files.by_step(tmp_path, ".png")) <= 4
 
 
-# Numbers that no training can have
+# Impossible numbers
 
 
 @pytest.mark.parametrize(
@@ -643,10 +643,10 @@ def test_a_number_that_no_training_can_have_is_refused_by_name(tiny, name, value
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
 def test_one_rule_for_every_weight(make_gan, orchard_root, tiny, tmp_path, value):
-    with pytest.raises(ValueError, match=f"identity must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"identity must be a finite number of 0 or more, not {value}"):
         cyclegan.LossWeights(identity=value)
     run = Run(make_gan(), orchard_root, tiny, tmp_path / "run")
-    with pytest.raises(ValueError, match=f"learning_rate must be a number from 0 up, not {value}"):
+    with pytest.raises(ValueError, match=f"learning_rate must be a finite number of 0 or more, not {value}"):
         run.set("learning_rate", value)
 
 
@@ -682,7 +682,7 @@ def test_a_slider_moved_while_paused_is_kept_at_once(make_gan, orchard_root, tin
     assert paused.wait(120)
     run.set("cycle", 2)
     assert recorded.wait(120) and run.state == "paused"
-    killed = shutil.copytree(run.directory, tmp_path / "killed")  # what a kill would leave
+    killed = shutil.copytree(run.directory, tmp_path / "killed")  # what a kill leaves
     again = Run(make_gan(), orchard_root, tiny, killed)
     assert again.step == 3 and again.events == [(3, "cycle", 2.0)] and float(again.controls["cycle"]) == 2
     run.stop()

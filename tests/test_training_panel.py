@@ -1,4 +1,4 @@
-"""The panel without a browser: widgets are values and clicks."""
+"""The training panel without a browser: set values and click buttons of its widgets."""
 
 import ast
 import dataclasses
@@ -113,7 +113,7 @@ def test_a_panel_made_while_a_finished_run_ends_again_says_that_it_is_finished(p
     run.wait(600)
     drawn = TrainingPanel._show_curves
 
-    def ends_meanwhile(self):  # as "Run all" does it: started, found to be done, while the panel is drawn
+    def ends_meanwhile(self):  # as with "Run all": the run ends while the panel is drawn
         drawn(self)
         run.state = "finished"
 
@@ -219,7 +219,7 @@ def test_the_sheet_is_small_has_every_picture_and_a_legend_in_words(seen, monkey
     pictures = {
         name: np.random.default_rng(0).integers(0, 255, (6, 256, 256, 3), np.uint8) for name in seen.run.samples[1]
     }
-    assert len(drawing.sheet(pictures)) < 100_000  # noise, the worst there is
+    assert len(drawing.sheet(pictures)) < 100_000  # noise, the hardest picture to compress
     page = Image.open(io.BytesIO(drawing.sheet(seen.run.samples[1])))
     assert page.size == (2 * 520 - 24, 40 + 4 * 100)
     words = seen.caption.value
@@ -233,7 +233,7 @@ def test_the_learning_rate_is_a_slider_and_its_change_a_mark(seen):
     assert seen.run.events == [(6, "learning_rate", pytest.approx(8e-4))]
     assert float(seen.run.controls["learning_rate"]) == pytest.approx(8e-4)
     assert "step 6: learning_rate = 0.0008" in seen.moves.value
-    assert "learning_rate 0.0008 at step 6" in seen.curves.value  # the mark, for those who cannot see it
+    assert "learning_rate 0.0008 at step 6" in seen.curves.value  # the mark as text, for screen readers
     assert "learning_rate 0.0008; by the schedule the rate is now 0." in seen.controls.value
     assert "learning_rate 0.0008; by the schedule the rate is now 0.0004." in seen.at_step_9  # halfway from 6 to 12
 
@@ -431,7 +431,7 @@ def test_what_a_run_refuses_is_said_on_the_panel(make_gan, orchard_root, tiny, t
     assert "Another Run trains" in panel.status.value
     panel.status.value = ""
     panel.sliders["cycle"].value = 3
-    assert "Another Run trains" in panel.status.value and panel.sliders["cycle"].value == 10  # as in force
+    assert "Another Run trains" in panel.status.value and panel.sliders["cycle"].value == 10  # the old value
     other.wait(120)
     panel.start.click()
     assert "has gone on to step 3" in panel.status.value

@@ -1,4 +1,4 @@
-"""Generators travel as numbers and a card; pictures come back in their own size."""
+"""Generators are saved as numbers and a card; translated pictures keep their size."""
 
 import json
 import os
@@ -138,9 +138,9 @@ def disguised(kind, generator, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("pickle", "no HDF5 file of weights but a pickle"),
-        ("npz with objects", "no HDF5 file of weights but an archive"),
-        ("keras", "no HDF5 file of weights but an archive"),
+        ("pickle", "not an HDF5 file of weights but a pickle"),
+        ("npz with objects", "not an HDF5 file of weights but an archive"),
+        ("keras", "not an HDF5 file of weights but an archive"),
         ("whole model", "does not fit the network in its card"),
     ],
 )
@@ -191,14 +191,14 @@ def test_no_code_of_the_package_loads_whole_models_or_pickles():
     allowed = (
         "a pickle, which can run code",
         "saved_model.load(str(aside))",
-    )  # a message; what was written just before
+    )  # a message; a file that the test wrote itself
     assert [line for line in found if not any(text in line for text in allowed) and "pickle=False" not in line] == []
     assert len(found) >= 3
 
 
 @pytest.mark.parametrize("name", translate.shipped())
 def test_a_shipped_generator_does_what_its_card_says(name, tmp_path):
-    generator = translate.load_generator(translate.find(name))  # the hash is compared
+    generator = translate.load_generator(translate.find(name))  # checks the hash
     card = generator.card
     assert card["scores"]["pictures"] == 200 and card["failures"] and card["command"] and card["licence"]
     assert card["direction"] == {"ab": "apples to oranges", "ba": "oranges to apples"}[name[-2:]]
@@ -280,7 +280,7 @@ def test_the_command_translates_a_folder_and_says_what_it_skipped(kept, photos, 
     command = [str(photos), "--generator", str(kept), "--out", str(out)]
     assert translate.main([*command, "--contact-sheet"]) == 0
     said = capsys.readouterr()
-    assert "3 pictures written" in said.out and "notes.txt: is no picture in a known format" in said.out
+    assert "3 pictures written" in said.out and "notes.txt: is not a picture in a known format" in said.out
     assert "translating" in said.err  # the progress bar
     assert Image.open(out / "contact-sheet.png").size == (3 * 340 + 20, 190 + 20)
     assert translate.main([str(photos), "--generator", "orchard46-ab", "--out", str(out)]) == 1
@@ -337,7 +337,7 @@ def test_an_empty_folder_is_said(inside, kept, tmp_path, capsys):
 
 
 def test_one_failure_does_not_end_the_rest_and_is_counted(kept, photos, tmp_path, capsys):
-    Image.new("RGB", (20, 50), "red").save(photos / f"{'x' * 245}.png")  # too long a name for a temporary one
+    Image.new("RGB", (20, 50), "red").save(photos / f"{'x' * 245}.png")  # the name is too long
     (photos / "cut.png").write_bytes((photos / "tall.png").read_bytes()[:60])
     (photos / "no.webp").write_text("not a picture")
     count = 4

@@ -91,7 +91,7 @@ def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel, monkeypatch):
     panel._take(({"name": "<huge>.png", "content": memoryview(png(own))},))
     assert "&lt;huge&gt;.png has 0 MB, and 0 is the most: save it smaller" in panel.status.value
     assert panel.picture.value == "<mine>.png" and panel.upload.value == ()
-    panel.picture.value = "red"  # the choices still act
+    panel.picture.value = "red"  # the choices still work
     panel.wait(60)
     np.testing.assert_array_equal(panel.after, 255 - RED)
 
@@ -124,7 +124,7 @@ def test_it_does_not_block_and_the_last_choice_wins(generator, monkeypatch, tmp_
         and "translating red, 50 × 30 pixels …; then you can" in panel.status.value
     )
     panel.picture.value = "blue"
-    panel.wipe.value = 20  # shows the picture as it is while it waits
+    panel.wipe.value = 20  # shows the unchanged picture while it waits
     assert "as it is" in panel.caption.value and panel.after is None
     go_on.set()
     panel.wait(60)

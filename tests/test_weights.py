@@ -1,4 +1,4 @@
-"""Weight files from a stranger: nothing but finite numbers of the right shapes, stored in the file, is ever read."""
+"""Weight files from unknown sources: only finite numbers of the right shapes, stored in the file, are read."""
 
 import hashlib
 import json
@@ -165,7 +165,7 @@ ATTACKS = [
     (a_type, "not numbers"),
     (circle, "groups"),
     (many, "groups"),
-    (shared, "share their bytes"),
+    (shared, "share bytes"),
 ]
 
 
@@ -197,7 +197,7 @@ def test_a_pipe_is_waited_for_nowhere(kept, vgg, tmp_path):
         features.read_weights(tmp_path / "pipe.npz")
     kept.unlink()
     os.mkfifo(kept)
-    with pytest.raises(WeightsError, match="is no file: a generator is"):
+    with pytest.raises(WeightsError, match="is not a file: a generator is"):
         translate.load_generator(kept)
 
 
@@ -236,7 +236,7 @@ def test_a_card_that_describes_another_network_is_refused_at_once(spec, kept):
 @pytest.mark.parametrize("card", ["[" * 10**5, '{"spec":' * 10**5, "9" * 10**5, "\0", '{"spec": {}}', " " * 2**21])
 def test_a_card_that_is_no_card_is_refused(card, kept):
     kept.with_name("a.json").write_text(card)
-    with pytest.raises(WeightsError, match="a.json is no card"):
+    with pytest.raises(WeightsError, match="a.json is not a generator's card"):
         translate.load_generator(kept)
 
 
@@ -294,8 +294,8 @@ def words(path):
     ("make", "reason"),
     [
         (bomb, "would take 314,.* bytes, more than"),
-        (lambda path: bomb(path, zipfile.ZIP_BZIP2, 1), "packed in a way"),
-        (lambda path: bomb(path, zipfile.ZIP_LZMA, 1), "packed in a way"),
+        (lambda path: bomb(path, zipfile.ZIP_BZIP2, 1), "compressed in a way"),
+        (lambda path: bomb(path, zipfile.ZIP_LZMA, 1), "compressed in a way"),
         (claims_too_much, "cannot be read"),
         (words, "does not hold numbers"),
         (lambda path: np.savez(path, **{"block1_conv1/kernel": np.zeros((3, 3, 3, 64))}), "cannot be read"),

@@ -5,12 +5,12 @@ import importlib
 import os
 from pathlib import Path
 
-# Rendered offline, with truth: the names of their modules in the side room ``scenes``.
+# Rendered offline, with known right answers: the names of their modules in ``labutils.scenes``.
 RENDERED = ("orchard", "paddock", "meadow")
 
 
 def rendered(name):
-    """The module of a rendered dataset; ``ValueError`` with the nearest name for any other."""
+    """Return the module of a rendered dataset; ``ValueError`` with the nearest name for any other."""
     if name not in RENDERED:
         near = difflib.get_close_matches(str(name), RENDERED, 1, 0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -19,6 +19,6 @@ def rendered(name):
 
 
 def truth_of(root):
-    """The file in which the rendered dataset in ``root`` keeps its truth; None for any other, such as photographs."""
+    """Return the file with the truth of the rendered dataset in ``root``; None for photographs and the like."""
     paths = [Path(os.path.expanduser(root)) / f"{name}.json" for name in RENDERED]
     return next((path for path in paths if path.exists()), None)

@@ -28,11 +28,13 @@ def parser():
         rendered.add_argument("--train", type=int, default=400, help="training pictures a domain (%(default)s)")
         rendered.add_argument("--test", type=int, default=200, help="test pairs (%(default)s)")
         rendered.add_argument("--size", type=int, default=64, help="pixels a side (%(default)s)")
-        rendered.add_argument("--seed", type=int, default=0, help="another seed, other scenes (%(default)s)")
-        rendered.add_argument("--root", type=place, help=f"its folder (data/{name}-SIZE-TRAIN-VERSION)")
+        rendered.add_argument("--seed", type=int, default=0, help="each seed gives other scenes (%(default)s)")
+        rendered.add_argument("--root", type=place, help=f"the dataset's folder (data/{name}-SIZE-TRAIN-VERSION)")
 
     own = commands.add_parser("prepare", help="two folders with pictures of any kind")
-    own.add_argument("a", metavar="A_FOLDER", type=place, help="pictures of domain A; alone: holds trainA and trainB")
+    own.add_argument(
+        "a", metavar="A_FOLDER", type=place, help="pictures of domain A; without B_FOLDER, it holds trainA and trainB"
+    )
     own.add_argument("b", metavar="B_FOLDER", type=place, nargs="?", help="pictures of domain B")
     own.add_argument("--root", type=place, required=True, help="the dataset's folder")
     own.add_argument("--size", type=int, default=256, help="pixels a side (%(default)s)")
@@ -40,7 +42,7 @@ def parser():
 
 
 def run(arguments):
-    """Do what ``arguments`` say; returns what to print."""
+    """Run the command in ``arguments``; return what to print."""
     if arguments.command == "download":
         return published.download(arguments.name, arguments.root, arguments.mirror)
     if arguments.command == "prepare":
@@ -52,14 +54,14 @@ def run(arguments):
 
 
 def main(argv=None):
-    """The exit code: 0, or 1 with the reason on standard error (2 for a wrong command, from argparse)."""
+    """Run the command; return the exit code: 0, 1 after an error, 130 after Ctrl+C (argparse: 2, wrong command)."""
     try:
         print(run(parser().parse_args(argv)))
     except (ValueError, OSError, published.DownloadError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; nothing was left half done.", file=sys.stderr)
+        print("Stopped; no incomplete dataset was left.", file=sys.stderr)
         return 130
     return 0
 

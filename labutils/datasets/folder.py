@@ -1,4 +1,4 @@
-"""Folders of pictures: looking in, tidying two of them into a dataset, packing them into an archive."""
+"""Folders of pictures: list them, and make datasets of them."""
 
 import difflib
 import json
@@ -17,8 +17,8 @@ from labutils.datasets.opening import ImageError, place, shown
 from labutils.datasets.reading import read_image, refuse_side
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
-SUFFIXES = (".jpg", ".jpeg", ".png")  # what TensorFlow reads without surprises
-# What systems leave in folders, beside all that begins with a dot: thumbnails, settings, what was deleted.
+SUFFIXES = (".jpg", ".jpeg", ".png")  # formats that TensorFlow reads reliably
+# What systems leave in folders besides names that begin with a dot: thumbnails, settings, deleted files.
 SYSTEM = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "lost+found"),
     *("$recycle.bin", "recycler", "recycled", "system volume information"),
@@ -27,19 +27,19 @@ SYSTEM = {
 
 
 def look(folder):
-    """What a person put into ``folder``: its files and folders by name, without hidden ones and the system's own.
+    """List the files and folders in ``folder`` by name, without hidden ones and the system's own.
 
-    Every place that lists pictures asks this function. Raises ``OSError`` if the folder cannot be looked into.
+    All code that lists pictures calls this function. Raises ``OSError`` if the folder cannot be read.
     """
     inside = sorted(Path(folder).iterdir())
     return [path for path in inside if not path.name.startswith((".", "~$")) and path.name.lower() not in SYSTEM]
 
 
 def walk(folder, skipped):
-    """Yield every file in ``folder`` and in the folders below it, as ``look`` sees them, by name.
+    """Yield every file in ``folder`` and in the folders below it, as ``look`` lists them, by name.
 
-    Adds to ``skipped`` an ``ImageError`` for each folder that cannot be looked into or is a link (which may lead to
-    anywhere, or round in a circle).
+    Adds to ``skipped`` an ``ImageError`` for each folder that cannot be read or is a link (links may lead anywhere,
+    or in a circle).
     """
     waiting = [Path(folder)]
     while waiting:
@@ -52,19 +52,19 @@ def walk(folder, skipped):
             try:
                 waiting += reversed(look(path))
             except OSError as error:
-                skipped.append(ImageError(path, f"cannot be looked into ({error.strerror.lower()})"))
+                skipped.append(ImageError(path, f"cannot be read ({error.strerror.lower()})"))
 
 
 def files(root, folder):
-    """The JPEG and PNG files of ``root/folder``, in the order of their names.
+    """List the JPEG and PNG files of ``root/folder``, in the order of their names.
 
-    Warns if it holds anything else. Raises ``ValueError`` if the folder is missing (naming the nearest one) or holds no
-    such file.
+    Warns if the folder holds anything else. Raises ``ValueError`` if it is missing (naming the nearest one) or holds
+    no JPEG or PNG file.
     """
     root = place(root)
     inside = root / folder
     if not os.path.isdir(inside):
-        labutils.files.tidy(root.parent)  # a killed process may have moved the dataset out of the way
+        labutils.files.tidy(root.parent)  # a killed process may have renamed the dataset
     if not os.path.isdir(inside):
         expected = f"There is no dataset {shown(root)}: expected a folder with {', '.join(FOLDERS)}. "
         split = f" To hold out every tenth picture as a test: {remedy(root)}" if folder in FOLDERS[2:] else ""
@@ -78,13 +78,13 @@ def files(root, folder):
     advice = f"To make a dataset of pictures of any kind, in folders or not: {remedy(root)}"
     if not found:
         raise ValueError(f"{shown(inside)} should hold JPEG or PNG pictures and holds {listed or 'nothing'}. {advice}")
-    message = f"{shown(inside)}: left out is what is no JPEG or PNG file by its name: {listed}. {advice}"
+    message = f"{shown(inside)}: left out because they are not named as JPEG or PNG files: {listed}. {advice}"
     warnings.warn(message, stacklevel=2)
     return found
 
 
 def remedy(root):
-    """The command that makes a clean dataset of the pictures in ``root``, beside it."""
+    """Return the command that makes a clean dataset from the pictures in ``root``, in a new folder beside it."""
     root = root.absolute()
     whole = all((root / f"train{domain}").is_dir() for domain in "AB")
     source = shlex.quote(shown(root)) if whole else "A_FOLDER B_FOLDER"
@@ -92,10 +92,10 @@ def remedy(root):
 
 
 def _missing(folder):
-    """What to say when ``folder`` is not there: where it was looked for, what is there, the nearest name."""
+    """Return the error message for a missing ``folder``: where it should be, what is there, the nearest name."""
     if os.path.exists(folder):
         return f"{shown(folder)} is a file, not a folder: if it is an archive, unpack it first."
-    while not os.path.isdir(folder.parent) and folder.parent.name:  # the first of its parents that is missing
+    while not os.path.isdir(folder.parent) and folder.parent.name:  # report the topmost parent that is missing
         folder = folder.parent
     try:
         there = [path.name for path in look(folder.parent) if path.is_dir()]
@@ -111,7 +111,7 @@ def _missing(folder):
 
 @dataclass(frozen=True)
 class Report:
-    """What ``prepare`` did: pictures by folder, and ``skipped``, an ``ImageError`` for each file left out."""
+    """The result of ``prepare``: ``counts`` of pictures by folder; ``skipped``, an ``ImageError`` for each file."""
 
     root: Path
     counts: dict
@@ -124,17 +124,16 @@ class Report:
 
 
 def prepare(source, root, size):
-    """Make the four folders of a dataset at ``root`` from pictures of any kind; returns a ``Report``.
+    """Make the four folders of a dataset at ``root`` from pictures of any kind; return a ``Report``.
 
     ``source``: a folder that holds trainA and trainB (and perhaps testA and testB), or two folders, as a pair
-    or as ``{"A": folder, "B": folder}``. Where there is no test folder, every tenth picture is held out.
-    Folders are searched with all they hold (``walk``). The central square of every picture becomes an RGB JPEG of
-    (size, size), as ``read_image`` reads it; unreadable files are skipped and reported. Names that some system could
-    not hold are changed. All is written aside and then put in place.
+    or as ``{"A": folder, "B": folder}``. Without a test folder, every tenth picture is held out.
+    Folders are searched with the folders below them (``walk``). The central square of every picture becomes an RGB
+    JPEG of (size, size), as ``read_image`` reads it. Unreadable files are skipped and reported. Names that are not
+    valid on every system are changed. The dataset is written atomically.
 
-    Raises ``ValueError`` if a source is missing, if fewer than two readable pictures are left of a domain, for a
-    ``size`` that no picture has, or if ``root`` is something else than a dataset made by this function, which it
-    would replace.
+    Raises ``ValueError`` if a source is missing, if a domain has fewer than two readable pictures, for an impossible
+    ``size``, or if ``root`` exists and is not a dataset made by this function, which a new one may replace.
     """
     refuse_side(size)
     root = place(root)
@@ -146,7 +145,7 @@ def prepare(source, root, size):
     for folder, *_ in sources:
         inner, outer = folder.resolve(), root.resolve()
         if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-            raise ValueError(f"{shown(root)} and its source {shown(folder)} lie in each other: choose another root.")
+            raise ValueError(f"{shown(root)} and its source {shown(folder)} overlap: choose another root.")
     counts, skipped = dict.fromkeys(FOLDERS, 0), []
     with labutils.files.aside(root) as aside:
         for folder, kept, held_out in sources:
@@ -157,15 +156,15 @@ def prepare(source, root, size):
                 raise ValueError(message + reasons)
             if not counts[held_out]:
                 raise ValueError(
-                    f"Nothing was made: {shown(folder)} holds one readable picture. Add more: a domain needs two at "
-                    f"least, one to train on and one to test with, and hundreds to learn from.{reasons}"
+                    f"Nothing was made: {shown(folder)} holds one readable picture. Add more: a domain needs at least "
+                    f"two, one to train on and one to test with. Good results need hundreds.{reasons}"
                 )
         (aside / "prepared.json").write_text(json.dumps({"size": int(size), "counts": counts}))
     return Report(root, counts, tuple(skipped))
 
 
 def _sources(source):
-    """Triples ``(folder, kept, held_out)``: a folder, where its pictures go, where every tenth goes."""
+    """Return triples ``(folder, kept, held_out)``: a folder, where its pictures go, where every tenth goes."""
     tests = {}
     if isinstance(source, str | os.PathLike):
         source = place(source)
@@ -187,7 +186,7 @@ def _sources(source):
 
 
 def _write(folder, kept, held_out, aside, size, counts, skipped):
-    """Write the readable pictures of ``folder`` below ``aside``; adds to ``counts`` and ``skipped``."""
+    """Write the readable pictures of ``folder`` below ``aside``; add to ``counts`` and ``skipped``."""
     read, taken = 0, set()
     for path in walk(folder, skipped):
         try:
@@ -195,7 +194,7 @@ def _write(folder, kept, held_out, aside, size, counts, skipped):
         except ImageError as error:
             skipped.append(error)
             continue
-        target = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: two pictures give one to test
+        target = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: of two pictures, one is a test
         (aside / target).mkdir(parents=True, exist_ok=True)
         name = output_name(path.relative_to(folder).with_suffix("").parts, taken)
         Image.fromarray(pixels).save(aside / target / f"{name}.jpg", quality=95, subsampling=0)
@@ -204,14 +203,14 @@ def _write(folder, kept, held_out, aside, size, counts, skipped):
 
 
 def output_name(parts, taken):
-    """A file's name without ending, of the ``parts`` of a path, that is valid on every system; adds it to ``taken``.
+    """Join the ``parts`` of a path to a new file name without suffix, valid on every system; add it to ``taken``.
 
-    Two names that differ only in case, or in how an accent is written, are one name on some systems.
+    Some systems treat two names as the same that differ only in case, or in how an accent is encoded.
     """
     name = unicodedata.normalize("NFC", "_".join(parts))
     name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]', "_", name).encode()[:100].decode(errors="ignore")
     name = name.strip(". ") or "picture"
-    if re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", name.lower()):  # devices on Windows
+    if re.match(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", name.lower()):  # names of devices on Windows
         name = f"_{name}"
     free, number = name, 2
     while free.casefold() in taken:

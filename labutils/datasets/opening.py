@@ -1,4 +1,4 @@
-"""Opening the file of a picture: what is refused, and why, in words for the person who put it there."""
+"""Open picture files; say in plain words why a file is refused."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from PIL import Image, JpegImagePlugin
 
-# Pillow knows more formats, among them some that start other programs.
+# Pillow reads more formats, but some of them start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MEMORY = 480e6  # bytes that reading one picture may take: 68 megapixels of RGB
 
 
 class ImageError(ValueError):
-    """A file that is no whole, harmless picture: ``path`` and the ``reason`` in words."""
+    """Raised for a file that is not a complete, harmless picture: ``path`` and ``reason`` in words."""
 
     def __init__(self, path, reason):
         super().__init__(path, reason)
@@ -26,40 +26,40 @@ class ImageError(ValueError):
 
 
 def shown(path):
-    """Return ``path`` as one line of text: bytes that are not UTF-8, new lines and the like as escapes."""
+    """Return ``path`` as one line of text: non-UTF-8 bytes, new lines and other control characters as escapes."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
-    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], text)  # a new line would break a list
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], text)  # lists have a line for each path
 
 
 def place(path):
-    """``path`` as a ``Path``; a leading ``~`` is the home folder."""
+    """Return ``path`` as a ``Path``; a leading ``~`` is the home folder."""
     return Path(os.path.expanduser(path))
 
 
 @contextlib.contextmanager
 def opened(path):
-    """The Pillow image of a file of which only the header has been read; what the block raises becomes ``ImageError``.
+    """Open a file as a Pillow image, reading only the header; errors in the block become ``ImageError``.
 
-    Folders are refused, and so are pipes and devices, which would be waited for without end.
+    Folders are refused, and so are pipes and devices, because reading them may never end.
     """
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
         if kind != stat.S_IFREG:
             raise ImageError(path, "is a directory" if kind == stat.S_IFDIR else "is a pipe or a device, not a file")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata, and on sizes, which ``refuse_size`` judges
+            warnings.simplefilter("ignore")  # about odd metadata, and about sizes, which ``refuse_size`` checks
             with _header(path) as image:
                 yield image
     except ImageError:
         raise
-    except Exception as error:  # decoders raise whatever comes to them
+    except Exception as error:  # decoders raise all kinds of errors
         raise ImageError(path, _reason(path, error)) from error
 
 
 def _header(path):
     try:
         return Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:  # Pillow's own limit; but a JPEG may be read smaller
+    except Image.DecompressionBombError as error:  # Pillow's own limit; but a JPEG can be decoded smaller
         try:
             return JpegImagePlugin.JpegImageFile(path)
         except SyntaxError:
@@ -67,33 +67,33 @@ def _header(path):
 
 
 def refuse_size(path, size, memory):
-    """Raise ``ImageError`` if ``size`` (width, height) is too thin for a picture, or ``memory`` too many bytes."""
+    """Raise ``ImageError`` if ``size`` (width, height) has a side below 2 pixels, or ``memory`` is above ``MEMORY``."""
     if min(size) < 2:
         raise ImageError(path, f"is {size[0]}×{size[1]} pixels: too thin for a picture")
     if memory > MEMORY:
-        raise ImageError(path, f"would unfold to {size[0]}×{size[1]} pixels: too large, export it smaller")
+        raise ImageError(path, f"would decode to {size[0]}×{size[1]} pixels: too large, export it smaller")
 
 
 def orientation(image):
-    """The EXIF orientation of ``image``, 1 to 8; None if it has none."""
+    """Return the EXIF orientation of ``image``, 1 to 8; None if it has none."""
     if image.tile and image.format == "PNG" and "exif" not in image.info:
-        return None  # Pillow would decode the picture to look behind its pixels
-    with contextlib.suppress(Exception):  # unreadable EXIF data: the pixels are fine
+        return None  # Pillow would decode the picture to look for EXIF data after the pixels
+    with contextlib.suppress(Exception):  # unreadable EXIF data does not matter for the pixels
         return image.getexif().get(0x0112)
 
 
 def _reason(path, error):
-    """Why ``path`` could not be read, in words for the person who put it there."""
+    """Explain why ``path`` could not be read, in words for the person who put it there."""
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return "is a link to a file that is not there"
+        return "is a link to a file that does not exist"
     if isinstance(error, OSError) and error.errno:
         return error.strerror.lower()
     if "\0" in str(path):
-        return "is no file name: it holds a NUL character"
+        return "is not a file name: it holds a NUL character"
     if isinstance(error, MemoryError):
         return "needs more memory than there is: export it smaller"
     if isinstance(error, Image.DecompressionBombError):
-        return "would unfold to too many pixels: export it smaller"
+        return "would decode to too many pixels: export it smaller"
     with open(path, "rb") as file:
         head = file.read(4096)
     if not head:
@@ -111,7 +111,7 @@ def _reason(path, error):
             return "is an SVG drawing: export it as PNG first"
         return "is an XML file, not a picture"
     if isinstance(error, Image.UnidentifiedImageError) and head[:4] in (b"II*\0", b"MM\0*"):
-        return "is a TIFF of a kind that is not read here (measured data, a camera's raw picture): save it with 8 bits"
+        return "is a kind of TIFF that is not supported (measured data, a camera's raw picture): save it with 8 bits"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "is no picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM)"
+        return "is not a picture in a known format (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM)"
     return f"is damaged or cut short ({error})"

@@ -1,4 +1,4 @@
-"""Pictures from folders to training steps, in native ``tf.data``, in an order fixed by a seed."""
+"""The training pipeline: pictures from folders, read with ``tf.data`` in an order fixed by a seed."""
 
 import itertools
 import os
@@ -14,18 +14,18 @@ JITTER = 1.12  # pictures are enlarged by this before the crop (286 to 256 in th
 
 
 def decode(path):
-    """The picture in a JPEG or PNG file: uint8 (height, width, 3). ``path`` is a string tensor."""
+    """Decode a JPEG or PNG file: uint8 (height, width, 3). ``path`` is a string tensor."""
     return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
 
 
 def refuse_unfit(paths, thorough=False):
     """Raise ``ValueError`` naming the files among ``paths`` that cannot be trained on as they are, and the remedy.
 
-    Those are damaged files; pictures that ``decode`` cannot read, or not as a person sees them (turned by EXIF data,
-    transparent, another format under the name of a JPEG); pictures that would take too much memory.
+    These are damaged files, pictures that would take too much memory, and pictures that ``decode`` does not read as
+    a person sees them (turned by EXIF data, transparent, another format under the name of a JPEG).
 
-    Reads only the first and last bytes of a file, and decodes what looks odd there. ``thorough`` decodes every file:
-    use it to find the culprit when TensorFlow, which names no file, could not decode one.
+    Reads only the first and last bytes of a file, and decodes it if they look odd. ``thorough`` decodes every file:
+    use it when TensorFlow could not decode a file, because its error does not name the file.
     """
     unfit = []
     for path in paths:
@@ -48,9 +48,9 @@ def _refuse_unfit(path, thorough):
         plain &= not image.has_transparency_data
         if opening.orientation(image) in reading.UPRIGHT:
             raise ImageError(path, "is turned by its EXIF data, which TensorFlow does not read")
-    opening.refuse_size(path, (width, height), 15 * width * height)  # as bytes and as floats
+    opening.refuse_size(path, (width, height), 15 * width * height)  # 3 bytes and 3 floats a pixel
     if max(width, height) > 20 * min(width, height):
-        raise ImageError(path, f"is {width}×{height} pixels: too long, as its shorter side becomes the picture's side")
+        raise ImageError(path, f"is {width}×{height} pixels: too long (a side over 20 times the other), crop it first")
     if plain and not thorough and _has_its_end(path):
         return
     seen = reading.read_image(path)
@@ -59,11 +59,11 @@ def _refuse_unfit(path, thorough):
     except tf.errors.OpError:
         raise ImageError(path, f"is a picture that TensorFlow cannot decode ({kind})") from None
     if not plain and (decoded.shape != seen.shape or np.abs(decoded.astype(int) - seen).max() > 32):
-        raise ImageError(path, f"looks otherwise to TensorFlow than to a person ({kind}: transparency, colours)")
+        raise ImageError(path, f"looks different in TensorFlow than to a person ({kind}: transparency, colours)")
 
 
 def _has_its_end(path):
-    """Whether the file ends as a JPEG or a PNG does."""
+    """Return whether the file ends as a JPEG or a PNG does."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 8))
         tail = file.read()
@@ -71,30 +71,33 @@ def _has_its_end(path):
 
 
 def fit(image, size):
-    """``image`` (h, w, 3) as float32 in [-1, 1], its shorter side ``size``, in its own proportions."""
+    """Resize ``image`` (h, w, 3) to the shorter side ``size``, proportions kept: float32 in [-1, 1]."""
     shorter = tf.reduce_min(tf.shape(image)[:2])
     sides = tf.cast(tf.round(tf.shape(image)[:2] * size / shorter), tf.int32)
 
     def resized(antialias):
         return tf.image.resize(image, sides, "bicubic", antialias=antialias)
 
-    # Filtering takes twice the time, and makes no difference to a picture that grows.
+    # Antialiasing takes twice the time, and makes no difference when a picture is enlarged.
     image = tf.cond(shorter > size, lambda: resized(True), lambda: resized(False))
     return tf.clip_by_value(image / 127.5 - 1, -1, 1)  # cubic interpolation overshoots a little
 
 
 def crop(image, size, where=(0.5, 0.5)):
-    """The (size, size, 3) part of ``image`` at ``where``, from (0, 0), top left, to (1, 1), bottom right."""
+    """Cut (size, size, 3) out of ``image`` at ``where``, from (0, 0), top left, to (1, 1), bottom right."""
     room = tf.cast(tf.shape(image)[:2] - size + 1, tf.float32)
     y, x = tf.unstack(tf.cast(tf.floor(room * tf.clip_by_value(where, 0.0, 0.999)), tf.int32))
     return tf.ensure_shape(image[y : y + size, x : x + size], (size, size, 3))
 
 
 def random_view(image, size, seed, jitter=JITTER, flip=0.5):
-    """A random view of ``image`` (h, w, 3), uint8: float32 (size, size, 3) in [-1, 1].
+    """Return a random view of a picture: enlarged, cropped at a random place, perhaps mirrored.
 
-    Enlarged by ``jitter``, cropped anywhere, mirrored with probability ``flip``. ``seed`` is two integers;
-    the same seed gives the same view.
+    image: uint8 (h, w, 3).
+    size: side of the result in pixels; the result is float32 (size, size, 3) in [-1, 1].
+    seed: two integers; the same seed gives the same view.
+    jitter: factor of the enlargement; default 1.12.
+    flip: probability of mirroring; default 0.5.
     """
     draw = tf.random.stateless_uniform([3], seed)
     view = crop(fit(image, round(size * jitter)), size, draw[:2])
@@ -102,21 +105,27 @@ def random_view(image, size, seed, jitter=JITTER, flip=0.5):
 
 
 def shuffled(sample, count, seed, domain):
-    """Which of ``count`` pictures comes as number ``sample``: every epoch is a new order of all of them."""
+    """Return which of ``count`` pictures is number ``sample``: every epoch is a new order of all of them."""
     epoch, position = sample // count, sample % count
     return tf.random.experimental.index_shuffle(position, [seed, 2 * epoch + domain], count - 1)
 
 
 def unpaired(root, size, batch_size=1, seed=0, augment=True, start_step=0):
-    """Endless training batches from ``root/trainA`` and ``root/trainB``, each in an order of its own.
+    """Make endless training batches from ``root/trainA`` and ``root/trainB``, each in its own random order.
 
     Returns a ``tf.data.Dataset`` of ``(real_a, real_b)``, float32 (batch_size, size, size, 3) in [-1, 1].
-    What comes at a step is a function of ``(seed, step)`` alone, so ``start_step=k`` continues exactly
-    where a run of k steps ended. An epoch of a domain passes each of its pictures once; the smaller domain
-    then starts its next one. Files are read as they are needed: memory does not grow with the dataset.
 
-    Raises ``ValueError`` for a missing or empty folder, and for files that ``refuse_unfit`` refuses. Embedded colour
-    profiles are not looked at: ``folder.prepare`` converts them.
+    root: the dataset's folder.
+    size: side of the pictures in pixels.
+    batch_size: pictures of each domain in a batch; default 1.
+    seed: fixes orders and augmentation; default 0. A batch depends only on ``seed`` and its step.
+    augment: random views (``random_view``), otherwise central squares; default True.
+    start_step: ``start_step=k`` continues exactly where a run of k steps ended; default 0.
+
+    In an epoch of a domain each of its pictures comes once; the smaller domain starts its next epoch earlier. Files
+    are read when they are needed, so memory does not grow with the dataset. Embedded colour profiles are ignored
+    (``folder.prepare`` converts them). Raises ``ValueError`` for a missing or empty folder, and for files that
+    ``refuse_unfit`` refuses.
     """
     names = []
     for domain in ("trainA", "trainB"):
@@ -140,9 +149,9 @@ def unpaired(root, size, batch_size=1, seed=0, augment=True, start_step=0):
 
 
 def pictures(root, folder, size, limit=None):
-    """The pictures of ``root/folder`` in the order of their names, at most ``limit``, for tests.
+    """Read the pictures of ``root/folder`` in the order of their names, at most ``limit``, for testing.
 
-    Returns float32 (n, size, size, 3) in [-1, 1]; of a picture that is not square, the central square.
+    Returns the central squares, float32 (n, size, size, 3) in [-1, 1].
     Raises ``ValueError`` for a missing or empty folder, and for files that ``refuse_unfit`` refuses.
     """
     found = list(itertools.islice(folders.files(root, folder), limit))
@@ -153,6 +162,6 @@ def pictures(root, folder, size, limit=None):
 def _decoded(path):
     try:
         return decode(os.fsencode(path))
-    except tf.errors.OpError:  # it names no file, and says nothing of a remedy
+    except tf.errors.OpError:  # its message names no file and no remedy
         refuse_unfit([path], thorough=True)
         raise
