@@ -20,7 +20,7 @@
 # **What you will be able to do**
 #
 # - build a U-Net, a ResNet and a PatchGAN, and say what each layer does to the shape of a picture;
-# - tell joining by concatenation from joining by addition, and choose between two ways to enlarge a picture;
+# - explain the difference between concatenation and addition, and choose between two ways to enlarge a picture;
 # - compute the four usual normalisations by hand, and say why CycleGAN uses instance normalisation;
 # - work out how many pixels one score of a discriminator sees;
 # - compare two networks fairly: parameters, arithmetic, memory, time and result.
@@ -88,8 +88,9 @@ print(f"The picture has {lab.size**2 * 3} numbers, the bottom has {np.prod(x.sha
 # ### Up: and the details handed across
 #
 # The way up repeats each pixel (`UpSampling2D`), which doubles height and width, and then convolves. Then it takes
-# the channels that the way down had at this size, and puts them beside its own: a **skip by concatenation**. This
-# brings back the edges. At the full size, a last convolution makes three channels, and `tanh` keeps them in [-1, 1].
+# the channels that the way down had at this size, and puts them beside its own. This **skip connection** by
+# **concatenation** brings back the edges. At the full size, a last convolution makes three channels, and `tanh`
+# keeps them in [-1, 1].
 
 
 # %%
@@ -121,8 +122,8 @@ np.testing.assert_allclose(unet(real_a), my_unet(real_a), atol=1e-5)
 diagrams.network(unet, "U-Net")
 
 # %% [markdown]
-# There was no error, so both are equal. The drawing shows the U of the name, lying on its side: down on the left, up
-# on the right, and three skips across.
+# There was no error, so both are equal. The drawing shows why it is called U-Net. A U lies on its side: down on the
+# left, up on the right, and three skips across.
 #
 # ## The ResNet
 #
@@ -228,7 +229,7 @@ for skip in ("add", "concatenate"):
 # ## Twice the size: two ways
 #
 # The U-Net above repeats pixels and then convolves. The paper's ResNet uses a **transposed convolution**: it spreads
-# each small pixel over several large ones, weighted by its kernel. Where these overlap, they add up. To see how
+# each small pixel over several large ones, weighted by its kernel. Where the copies overlap, they add up. To see how
 # often each pixel is painted, we enlarge a picture of ones with a kernel of ones. Then we enlarge an orchard picture
 # with a kernel of random weights.
 
@@ -427,7 +428,7 @@ for name, strides in circulating.items():
 # from a tutorial whose text calls it 70×70; you can now check such a claim in four lines.
 #
 # A second check does not use the rule. Take the gradient of one score with respect to every pixel, and count the
-# pixels where it is not zero. (We leave out the normalisation, because its means reach over the whole picture.)
+# pixels where it is not zero. (We leave out the normalisation, because its means depend on the whole picture.)
 
 # %%
 plain = models.patch_discriminator(256, filters=8, normalization="none")
@@ -515,9 +516,9 @@ for name, make in makers.items():
     print(f"{models.receptive_field(model):>17}{forward:>12.1f}{both:>17.1f}{megabytes(model):>11.1f}")
 
 # %% [markdown]
-# Compare the multiply-adds of each network for one parameter. Most weights of the U-Net are at the bottom, where the
-# picture is tiny. Those of the ResNet are where the picture is still large. Fewer parameters do not make a network
-# faster: what counts is how many positions use each parameter.
+# Compare how many multiply-adds each network does for one parameter. Most weights of the U-Net are at the bottom,
+# where the picture is tiny. Those of the ResNet are where the picture is still large. Fewer parameters do not make a
+# network faster: what counts is how many positions use each parameter.
 #
 # ### The same short training
 #

@@ -53,7 +53,7 @@ print(f"Profile {lab.name}: {lab.cost}.")
 #
 # - `real_a` comes from the dataset, and `fake_b` is its translation;
 # - `cycled_a` is `fake_b` translated back to A;
-# - `same_a` is what the generator that makes A gives for `real_a`. It should leave it unchanged.
+# - `same_a` is the output of the generator that makes A, for the input `real_a`. The two should be equal.
 #
 # ## Four losses by hand
 #
@@ -519,7 +519,7 @@ plots.grid(
 #
 # Where the truth is known, we can choose by measuring, but not on the test pictures. The best of thirty steps *on
 # them* is partly lucky, and its score would be too high. So we choose on other scenes, the **validation set**, and
-# judge the choice on the test pictures. Each direction may take another step. Rendering the scenes and translating a
+# judge the choice on the test pictures. The directions may take different steps. Rendering the scenes and translating a
 # hundred pictures with each of about sixty generators takes half a minute to two minutes.
 
 # %%
@@ -550,8 +550,9 @@ if curves := {direction: (list(gain), list(gain.values())) for direction, gain i
 # ## Breaking it on purpose
 #
 # Each of five mistakes changes one setting. They are made on the paper's kind of generator, without the attention
-# mask, because the mask hides mistakes. With it, 3,000 steps without identity loss still gained 5.9 dB (to the orange)
-# and 2.6 dB (to the apple) on the validation set. Only `same_a` showed the mistake: yellow apples turned green.
+# mask, because the mask hides mistakes. With it, 3,000 steps without identity loss (seed 0) still gained 5.9 dB (to
+# the orange) and 2.6 dB (to the apple) on the validation set. Only `same_a` showed the mistake: yellow apples turned
+# green.
 #
 # Discriminators that are *too strong* are hard to make on these small pictures. At ten times the usual rate their
 # loss stayed at 0.23, and the oranges still became orange (measured). So the mistake weakens the generators instead,
@@ -595,7 +596,7 @@ if which in mistakes:
 #
 # - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a dark heat map: the discriminators
 #   have won, and teach little. Use a smaller discriminator (fewer filters, a smaller field), a lower rate for it, or
-#   the pool.
+#   switch the pool on.
 # - **NaN.** The run stops and says at which step. Find the loss that rose first. Lower the learning rate or that
 #   loss's weight, then press Start: the run resumes from its last good checkpoint. On a GPU with `mixed_float16`,
 #   check that losses and normalisation are float32.
