@@ -201,17 +201,17 @@ def test_lesson_3_tells_the_decibels_of_the_three_seeds():
         (result[1], result[1]["copy_fruit_psnr"], [result[seed]["fruit_psnr"] for seed in (2, 0)])
         for result in ([seed[f"held-out {direction}"] for seed in recipe.kept("class")] for direction in ("ab", "ba"))
     )
-    assert f"(seed 1) gave {ab['fruit_psnr']:.1f} dB inside the fruit from apple to orange, where copying has" in text
-    assert f"where copying has {own_ab:.1f}, and {ba['fruit_psnr']:.1f} dB from orange to apple," in text
-    assert f"where copying has {own_ba:.1f}; the backgrounds kept {ab['background_psnr']:.0f} and" in text
-    others = [" and ".join(f"{value:.1f}" for value in more) for more in (more_ab, more_ba)]
-    assert f"Other seeds ended at {others[0]} dB, and at {others[1]}." in text
+    rows = {"apple to orange": (ab, own_ab, more_ab), "orange to apple": (ba, own_ba, more_ba)}
+    for direction, (first, own, more) in rows.items():
+        cells = [f"{first['fruit_psnr']:.1f}", " and ".join(f"{value:.1f}" for value in more), f"{own:.1f}"]
+        row = " dB | ".join([*cells, f"{first['background_psnr']:.0f} dB |"])
+        assert f"| {direction} | {row}" in text
     last, chosen, way_ab = (
         np.mean([result[place]["gain"] for result in recipe.kept("class")])
         for place in ("held-out ba", "chosen ba", "chosen ab")
     )
-    assert f"the last step gained {last:.1f} dB in the mean, and the chosen one {chosen:.1f} (to the" in text
-    assert f"(to the orange, {way_ab:.1f} either way)" in text
+    assert f"orange to apple: {last:.1f} dB at the last step, {chosen:.1f} dB at the chosen one." in text
+    assert f"apple to orange: {way_ab:.1f} dB, both at the last step and at the chosen one;" in text
 
 
 def test_the_readme_tells_how_many_scenes_judge_and_choose():

@@ -9,22 +9,22 @@
 # %% [markdown]
 # # Lesson 1: a dataset for unpaired translation
 #
-# A CycleGAN learns to turn pictures of one kind into pictures of another: apples into oranges, horses into
-# zebras, photographs into paintings. This lesson makes what it learns from.
+# A CycleGAN learns to turn pictures of one kind into pictures of another: apples into oranges, horses into zebras,
+# photographs into paintings. This lesson makes the dataset that it learns from.
 #
 # **What you will be able to do**
 #
-# - say what *paired* and *unpaired* mean, and why unpaired data can be had everywhere;
+# - say what *paired* and *unpaired* mean, and why unpaired data is easy to find;
 # - make the four folders of a dataset from three sources: rendered, published, and your own photographs;
-# - read any picture as a person sees it, whatever its format hides;
-# - build a `tf.data` pipeline that streams, augments and can be continued at any step;
+# - read any picture file as a person sees it;
+# - build a `tf.data` pipeline that streams, augments and can be resumed at any step;
 # - say what a pipeline costs, in pictures per second and in memory.
 #
 # **Before you start:** Python, NumPy arrays, and what a training step is. **Time:** 45 minutes.
 #
-# The *profile* decides sizes and counts, and is the first thing every lesson loads. The variable `LAB_PROFILE`
-# chooses it before JupyterLab starts: `smoke`, `class` or `full`, as in `LAB_PROFILE=full make lab`; without it,
-# `class`.
+# Every lesson first loads a *profile*, which sets sizes and counts. To choose one, set the variable `LAB_PROFILE`
+# before JupyterLab starts, as in `LAB_PROFILE=full make lab`. The profiles are `smoke`, `class` (the default) and
+# `full`.
 
 # %%
 import json
@@ -42,18 +42,17 @@ from labutils.figures import plots
 
 lab = profile.load()
 print(f"Profile {lab.name}: {lab.cost}.")
-print(f"{lab.dataset}, {lab.size} × {lab.size} pixels; {lab.train} pictures a domain to train, {lab.test} to test;")
-print(f"a training takes {lab.steps:,} steps.")
+print(f"{lab.dataset}, {lab.size} × {lab.size} pixels; per domain {lab.train} pictures to train, {lab.test} to test.")
+print(f"One training takes {lab.steps:,} steps.")
 
 # %% [markdown]
 # ## Two domains, and pairs that nobody has
 #
-# A *domain* is a kind of picture. Call the first A and the second B. *Paired* data would show every scene
-# twice, once in each domain, with nothing else changed. Nobody can take that photograph: no horse stands still
-# and grows stripes.
+# A *domain* is a kind of picture. Call the first A and the second B. *Paired* data shows every scene twice, once in
+# each domain, with nothing else changed. Nobody can photograph the same horse with and without stripes.
 #
-# A renderer can, because it draws the scene twice. The course has three: the orchard (apples and oranges), the
-# paddock (horses and zebras) and the meadow (photographs and paintings).
+# A renderer can make such pairs, because it draws each scene twice. The course has three renderers: the orchard
+# (apples and oranges), the paddock (horses and zebras) and the meadow (photographs and paintings).
 
 # %%
 pairs = {name: [datasets.rendered(name).render_pair(seed, 128) for seed in (1, 2, 3)] for name in datasets.RENDERED}
@@ -61,20 +60,20 @@ plots.grid(
     [[picture for pair in three for picture in (pair.a, pair.b)] for three in pairs.values()],
     row_titles=list(pairs),
     column_titles=[f"scene {i}: {domain}" for i in (1, 2, 3) for domain in "AB"],
-    alt="A row for each renderer, with three scenes drawn in domain A and in domain B.",
+    alt="One row for each renderer: three scenes, each drawn in domain A and in domain B.",
 )
 
 # %% [markdown]
-# Same place, same light, other fruit, coat or brush.
-# **The training will never see these pairs.** They are held back to measure, in lesson 4, how close a
-# translation comes to the truth, which no set of real photographs allows.
+# The two pictures of a pair have the same place and light. Only the fruit, the coat or the brush differs. **The
+# training will never see these pairs.** They are held out: lesson 4 uses them to measure how close a translation is
+# to the truth. Real photographs do not allow that.
 #
 # ## The four folders
 #
-# Unpaired data is two heaps of pictures, each with a part held out for testing. The custom since the first
-# CycleGAN is four folders: `trainA`, `trainB`, `testA`, `testB`. `published.ensure` makes the profile's dataset, or
-# finds it where it made it before. Look at data before you train on it: many a failed training was a folder of
-# the wrong pictures. A rendered dataset also records its scenes, so that pairs can be counted.
+# Unpaired data is two sets of pictures, each with a held-out part for testing. Since the first CycleGAN they are
+# stored in four folders: `trainA`, `trainB`, `testA`, `testB`. `published.ensure` makes the profile's dataset, or
+# finds the one it made before. Many trainings fail because a folder holds the wrong pictures, so look at the data
+# first. A rendered dataset also records its scenes, so the cell can count pairs.
 
 # %%
 root = published.ensure(lab)
@@ -85,7 +84,7 @@ scenes = json.loads(record.read_text())["scenes"] if record.exists() else {}  # 
 in_folder = {name: {scenes[file] for file in scenes if file.startswith(name)} for name in folder.FOLDERS}
 in_training, in_test = (in_folder[f"{kind}A"] & in_folder[f"{kind}B"] for kind in ("train", "test"))
 if scenes:
-    print(f"Scenes in A and in B: {len(in_training)} of the training's, {len(in_test)} of the test's.")
+    print(f"Scenes in both A and B: {len(in_training)} in the training folders, {len(in_test)} in the test folders.")
 assert not in_training and len(in_test) == (counts["testA"] if scenes else 0)
 
 plots.grid(
@@ -95,13 +94,14 @@ plots.grid(
 )
 
 # %% [markdown]
-# Nothing fits together from `trainA` to `trainB`, and in real data even the counts seldom agree. The test rows of
-# a rendered dataset are true pairs: same column, same scene.
+# `trainA` and `trainB` share no scene, and in real data even their counts are rarely equal. The test rows of a
+# rendered dataset are true pairs: each column shows one scene.
 #
 # ## Three sources, one shape
 #
-# **Rendered** data needs no network. **Published** data is what papers compare on; `published.DATASETS` knows eight
-# sets, with the size and the SHA-256 of each archive, so that half a file or another one is never taken for it.
+# **Rendered** data needs no internet connection. **Published** datasets are those on which papers compare results.
+# `published.DATASETS` lists eight, with the size and the SHA-256 checksum of each archive. A partial or different
+# file is therefore rejected.
 
 # %%
 for name, facts in published.DATASETS.items():
@@ -109,13 +109,16 @@ for name, facts in published.DATASETS.items():
     print(f"{name:24}{facts.bytes / 1e6:6.0f} MB  {pictures:>14}  {facts.domain_a} ↔ {facts.domain_b}")
 
 # %% [markdown]
-# The numbers with a plus are the training pictures of the two domains. Where none are on record, the archive itself
-# will tell. `published.download("apple2orange")` fetches one; from a shell, in the folder of the course, the same is
-# `.venv/bin/python -m labutils.datasets download apple2orange` (try `--help`; in a classroom one computer can be the
-# `--mirror` of all others). Nothing is downloaded here.
+# The numbers with a plus are the training pictures of the two domains. If they are not on record, look in the
+# archive. Nothing is downloaded here. To download a dataset:
 #
-# **Your own photographs** are the third source: two folders, of anything. As stand-ins, the next cell cuts a
-# sample photograph of a cat and one of a cup of coffee to pieces, and adds one file that is no picture.
+# - in Python: `published.download("apple2orange")`;
+# - in a shell, in the course folder: `.venv/bin/python -m labutils.datasets download apple2orange` (`--help` lists
+#   the options);
+# - in a classroom: one computer can be the `--mirror` for all others.
+#
+# **Your own photographs** are the third source: two folders of any pictures. The next cell makes stand-ins: it cuts
+# pieces from a sample photograph of a cat and one of a cup of coffee. It also adds one file that is not a picture.
 
 # %%
 from skimage import data
@@ -131,19 +134,26 @@ report = folder.prepare((own / "fur", own / "coffee"), profile.home("data", "fur
 print(report)
 
 # %% [markdown]
-# `folder.prepare` left the four folders of clean square pictures, held every tenth picture out for testing, and named
-# the file it could not read instead of stopping at it. Put your own two folders in the line that calls `prepare`, and
-# another name for `fur2coffee`: then your photographs are a dataset like any other. Lessons 1 and 3 run on it if you
-# write `root = profile.home("data", "fur2coffee")` in place of `root = published.ensure(lab)`. Lesson 2 measures with
-# a truth, which photographs do not have, and keeps the orchard; so does lesson 4, whose section "Your own pictures"
-# says what else to change. Lesson 5 paints any photograph and needs no dataset.
+# `folder.prepare` made the four folders of clean square pictures and held out every tenth picture for testing. It
+# skipped the file that it could not read, and named it. To use your own photographs:
+#
+# - In the line that calls `prepare`, put your two folders, and your own name for `fur2coffee`.
+# - In lessons 1 and 3, write `root = profile.home("data", "fur2coffee")`, with your name, in place of
+#   `root = published.ensure(lab)`.
+# - Lessons 2 and 4 measure with a truth, which photographs do not have, so they keep the orchard. Lesson 4's section
+#   "Your own pictures" says what else to change.
+# - Lesson 5 paints any photograph and needs no dataset.
 #
 # ## Reading any picture
 #
-# Why prepare at all? Because what a file stores is not always what a person sees. Three files that come up in
-# every collection: a telephone's photograph (stored sideways, with a note in its EXIF data which way is up), a
-# cut-out (its transparent pixels still have a colour), and a scan with 16 bits. The cell makes them, then reads
-# them with the usual line, `Image.open(path).convert("RGB")`, and with `folder.read_image`.
+# What a file stores is not always what a person sees. Three kinds of file are common:
+#
+# - a telephone's photograph, stored sideways, with a note in its EXIF data that says which way is up;
+# - a cut-out, whose transparent pixels still have a colour;
+# - a scan with 16 bits.
+#
+# The cell makes one of each. It reads them with the usual line, `Image.open(path).convert("RGB")`, and with
+# `folder.read_image`.
 
 # %%
 photo = Image.fromarray(data.coffee()[60:380, 140:460]).resize((128, 128))
@@ -153,7 +163,7 @@ photo.rotate(90).save(own / "telephone.jpg", exif=sideways)
 
 y, x = np.mgrid[-1:1:128j, -1:1:128j]
 cut_out = np.dstack([np.array(photo), np.where(x**2 + y**2 < 0.7, 255, 0)]).astype(np.uint8)
-cut_out[cut_out[..., 3] == 0, :3] = (255, 0, 255)  # what the eye never sees
+cut_out[cut_out[..., 3] == 0, :3] = (255, 0, 255)  # the stored colour of the transparent pixels
 Image.fromarray(cut_out).save(own / "cut-out.png")
 Image.fromarray(np.array(photo.convert("L")).astype(np.uint16) * 257).save(own / "scan.png")
 
@@ -168,9 +178,9 @@ plots.grid(
 )
 
 # %% [markdown]
-# Nothing in the upper row raised an error. That is the danger: a network trains on sideways, magenta and white
-# pictures without a word. (`tf.io.decode_image` turns nothing upright either.) What `read_image` cannot read it
-# refuses by name: pictures cut short, web pages called .jpg, and files built to unfold to gigabytes.
+# The upper row is wrong, but nothing raised an error. A network would train on these sideways, magenta and white
+# pictures. (`tf.io.decode_image` does not turn them upright either.) `read_image` refuses what it cannot read, and
+# names the file: truncated pictures, web pages called .jpg, and small files that decompress to gigabytes.
 #
 # ## All in memory, or one at a time
 #
@@ -182,23 +192,21 @@ path = archive.to_npz(root, profile.home("data", f"{lab.dataset}.npz"), size=lab
 array_a, array_b = archive.from_npz(path)
 as_float = array_a.astype(np.float32) / 127.5 - 1
 in_files = sum(path.stat().st_size for path in folder.files(root, "trainA"))
-print(
-    f"A as files {in_files / 1e6:.2f} MB, as uint8 {array_a.nbytes / 1e6:.2f}, as float32 {as_float.nbytes / 1e6:.2f}"
-)
+print(f"A as files: {in_files / 1e6:.2f} MB, as uint8: {array_a.nbytes / 1e6:.2f} MB, ", end="")
+print(f"as float32: {as_float.nbytes / 1e6:.2f} MB")
 assert as_float.nbytes == 4 * array_a.nbytes
 np.testing.assert_allclose(np.round((as_float + 1) * 127.5), array_a, atol=1e-3)  # the same colours
 
 # %% [markdown]
-# The floats hold nothing that the bytes do not: the last line turns them back. So keep bytes, and turn them to
-# floats at the last moment. Even then an archive must fit in memory as a whole, and must be made anew when one
-# picture is added. *Streaming* reads each file when its turn comes: memory stays the same however many there
-# are.
+# The floats hold no more than the bytes: the last line converts them back. So store bytes, and convert them to
+# floats as late as possible. Even then, a whole archive must fit in memory, and it must be rebuilt to add one
+# picture. *Streaming* reads each file only when it is needed. Memory then stays the same for any number of files.
 #
 # ## The pipeline, step by step
 #
-# From a file name to what a network takes. First: read, decode, scale. The generators end in tanh, whose values
-# lie between -1 and 1, so real pictures must lie there too. (Cubic interpolation keeps edges crisp and overshoots
-# by a hair; hence the clip.)
+# The pipeline turns a file name into the input of a network. First: read, decode, scale. The generators end in tanh,
+# whose values lie between -1 and 1, so real pictures must lie there too. (Cubic interpolation keeps edges sharp but
+# can leave this range slightly, so we clip.)
 
 # %%
 import tensorflow as tf
@@ -217,17 +225,17 @@ print(image.shape, image.dtype, f"from {image.numpy().min():.2f} to {image.numpy
 assert image.numpy().min() >= -1 and image.numpy().max() <= 1
 
 # %% [markdown]
-# Second: *augmentation*. A few hundred pictures are soon known by heart. So each time a picture comes, it comes
-# a little different: enlarged by 1.12, cropped anywhere, mirrored or not. The randomness is *stateless*: the same
-# `seed` draws the same view, whatever was drawn before. (The course leaves top and bottom alone: apples do not
-# hang from the floor.)
+# Second: *augmentation*. A network soon memorises a few hundred pictures. So each time a picture is read, it is
+# changed a little: enlarged by 1.12, cropped anywhere, mirrored or not. The randomness is *stateless*: the same
+# `seed` draws the same view, whatever was drawn before. (The course never flips top to bottom, because real scenes
+# are upright.)
 
 
 # %%
 def random_view(path, size, seed):
     down, across, coin = tf.unstack(tf.random.stateless_uniform([3], seed))
     enlarged = read(path, round(size * pipeline.JITTER))
-    room = enlarged.shape[0] - size + 1  # places for the crop
+    room = enlarged.shape[0] - size + 1  # number of positions for the crop
     top, left = tf.cast(down * room, tf.int32), tf.cast(across * room, tf.int32)
     view = enlarged[top : top + size, left : left + size]
     return view[:, ::-1] if coin < 0.5 else view
@@ -242,11 +250,11 @@ plots.grid(
 )
 
 # %% [markdown]
-# One seed is one decision: in each column the three pictures are shifted alike and mirrored alike. That is why
-# A and B, and every step, must get seeds of their own.
+# In each column, one seed shifts and mirrors all three pictures in the same way. That is why each domain and each
+# step needs its own seed.
 #
-# Try the controls. The frame on the left is the part that is kept. From which enlargement on would you
-# say that the crop loses the picture?
+# Try the controls. The frame on the left shows the part that is kept. At which enlargement does the crop lose too
+# much of the picture?
 
 # %%
 from labutils import dashboard
@@ -254,9 +262,9 @@ from labutils import dashboard
 dashboard.AugmentationPanel(folder.read_image(folder.files(root, "trainA")[0]), lab.size)
 
 # %% [markdown]
-# Third: *order*. In one epoch each picture should come once, in a new order each time. `index_shuffle` computes
-# where a number stands in a shuffled row without making the row. So step 1,000 of a training is known without
-# walking through the 999 before it.
+# Third: *order*. In one epoch each picture should come once, in a new order each time. `index_shuffle` computes one
+# position of a shuffled list without making the list. So the picture of step 1,000 is known without going through
+# the 999 steps before.
 
 
 # %%
@@ -270,9 +278,9 @@ for epoch in range(3):
 assert sorted(int(position(step, 8, 0, 0)) for step in range(8, 16)) == list(range(8))
 
 # %% [markdown]
-# Each row has each number once. Fourth: put it together. Counting steps is all that the dataset does; everything
-# else is computed from the step, for each domain with seeds of its own. `prefetch` prepares the next pairs
-# while the network works on this one.
+# Each row has each number once. Fourth: put it together. The dataset only counts steps. Everything else is computed
+# from the step, with separate seeds for each domain. `prefetch` prepares the next pairs while the network works on
+# this one.
 
 # %%
 names = [tf.constant([str(path) for path in folder.files(root, name)]) for name in ("trainA", "trainB")]
@@ -296,15 +304,15 @@ later, again = pipeline.unpaired(root, lab.size).skip(7), pipeline.unpaired(root
 assert all((a == b).numpy().all() for (a, _), (b, _) in zip(later.take(5), again, strict=False))
 
 # %% [markdown]
-# Twenty pairs, equal to what the later lessons use. And because a step stands for itself, a training that was
-# stopped at step 7 continues with the very pictures it would have seen: the last two lines say so to the last bit.
+# The twenty pairs equal those of the later lessons. Each step is computed on its own. So a training that was stopped
+# at step 7 resumes with the same pictures. The last two lines check this, bit for bit.
 #
 # ## The trap: caching after augmentation
 #
-# `.cache()` keeps what came before it and hands it out again in the next epoch. That saves decoding. But put *after*
-# the random views, it keeps the views: the second epoch is the first one again, and the augmentation is gone. One
-# line in the wrong place, no error, and a widely read tutorial has it. To see it, let a view be the picture with the
-# number of the draw: a new view has a new number.
+# `.cache()` stores what came before it and reuses it in the next epoch, which saves decoding. But *after* the random
+# views, it stores the views. The second epoch then repeats the first, and the augmentation is lost. There is no
+# error, and a widely read tutorial has this mistake. To make it visible, a view here is the picture with the number
+# of the draw: a new view has a new number.
 
 
 # %%
@@ -319,12 +327,12 @@ print(f"epoch 1: {seen[:3]}, epoch 2: {seen[3:]}")
 assert seen[:3] == seen[3:]
 
 # %% [markdown]
-# The second epoch should have had the numbers 3, 4 and 5. In exercise 4 you mend the function.
+# The second epoch should have had the numbers 3, 4 and 5. In exercise 4 you fix the function.
 #
 # ## What it costs
 #
-# The stream is measured in a process of its own, TensorFlow included, with this dataset and with ten copies of each
-# picture. Beside it stands what the same pictures take as float32 arrays.
+# The cell measures the stream in a separate process, with this dataset and with ten copies of each picture. The
+# memory includes TensorFlow. Beside it is the memory that the same pictures take as float32 arrays.
 
 # %%
 pairs_to_draw = 100 if lab.name == "smoke" else 3000
@@ -340,23 +348,23 @@ for row in rows:
 assert not rows[1]["megabytes"] > 1.1 * rows[0]["megabytes"]
 
 # %% [markdown]
-# Ten times the pictures, and the stream takes the same memory; the arrays would take ten times theirs. In lesson 3
-# you will see that a training step takes far longer than reading a pair, so the pipeline is not what you wait for.
+# With ten times the pictures, the stream takes the same memory, but the arrays would take ten times as much. Lesson
+# 3 shows that a training step takes far longer than reading a pair. So the pipeline does not slow the training down.
 #
 # ## Summary
 #
-# - Unpaired data is two heaps of pictures in four folders; no scene needs to be in both.
-# - Rendered, published and own pictures end in the same shape. Prepare a folder once, so that what is stored is
-#   what a person sees.
-# - Keep bytes and stream them; turn them to floats in [-1, 1] at the last moment.
-# - Draw the augmentation afresh for each step and each domain, never before `.cache()`. Make order and
-#   augmentation functions of (seed, step), and a training can be continued exactly.
+# - Unpaired data is two sets of pictures in four folders; no scene needs to be in both.
+# - Rendered, published and own pictures end in the same four folders. Prepare a folder once, so that it stores what
+#   a person sees.
+# - Store bytes and stream them; convert them to floats in [-1, 1] as late as possible.
+# - Draw a new augmentation for each step and each domain, never before `.cache()`. If order and augmentation depend
+#   only on (seed, step), a training can be resumed exactly.
 #
 # ## Exercises
 #
 # ### Exercise 1 — From bytes to [-1, 1]
 #
-# Write `scale(pixels)`: a `uint8` array with values 0 to 255 becomes floats, black -1 and white 1.
+# Write `scale(pixels)`: it converts a `uint8` array (0 to 255) to floats, with black at -1 and white at 1.
 
 
 # %%
@@ -375,8 +383,8 @@ check("1-scale", scale)
 # ### Exercise 2 — Transparency over white
 #
 # Write `over_white(rgba)`: `uint8` (h, w, 4) becomes `uint8` (h, w, 3), as if the picture lay on white paper. The
-# fourth channel, alpha, is 0 where the picture is invisible and 255 where it is opaque; in between, colour and
-# white mix.
+# fourth channel, alpha, is 0 where the picture is invisible and 255 where it is opaque. In between, colour and white
+# mix.
 
 
 # %%
@@ -395,8 +403,8 @@ check("1-white", over_white)
 # %% [markdown]
 # ### Exercise 3 — A coin for each domain
 #
-# Write `mirrored(seed, step)`: two booleans, whether to mirror A and whether to mirror B at this step. Both come
-# true in half of the steps, independently, and the same (seed, step) always gives the same answer.
+# Write `mirrored(seed, step)`: two booleans, whether to mirror A and whether to mirror B at this step. Each is true
+# in half of the steps, independently of the other. The same (seed, step) always gives the same answer.
 
 
 # %%
@@ -415,8 +423,10 @@ check("1-mirror", mirrored)
 # %% [markdown]
 # ### Exercise 4 — Cache in the right place
 #
-# Mend `cached_too_late`. Write `views(paths, load, view)`: an endless dataset in which `load(path)` is called once
-# for each file, and `view(picture, number)` afresh each time a picture comes, with a number that never repeats.
+# Fix `cached_too_late`. Write `views(paths, load, view)`, an endless dataset:
+#
+# - it calls `load(path)` once for each file;
+# - it calls `view(picture, number)` each time a picture comes, with a number that never repeats.
 
 
 # %%
@@ -435,9 +445,9 @@ check("1-cache", views)
 # %% [markdown]
 # ### Exercise 5 — Will it fit?
 #
-# Write `gigabytes(pictures, size, bytes_per_value)`: how many gigabytes (10⁹ bytes) an array of that many colour
-# pictures of size × size takes. Then ask it for the 1,072 + 6,287 training pictures of monet2photo at 256 pixels,
-# as float32 and as uint8.
+# Write `gigabytes(pictures, size, bytes_per_value)`: the gigabytes (10⁹ bytes) that an array of colour pictures of
+# size × size pixels takes. Then call it for the 1,072 + 6,287 training pictures of monet2photo at 256 pixels, as
+# float32 and as uint8.
 
 
 # %%

@@ -20,7 +20,7 @@
 # **What you will be able to do**
 #
 # - build a U-Net, a ResNet and a PatchGAN, and say what each layer does to the shape of a picture;
-# - tell joining by concatenation from joining by addition, and choose between two ways to enlarge a picture;
+# - explain the difference between concatenation and addition, and choose between two ways to enlarge a picture;
 # - compute the four usual normalisations by hand, and say why CycleGAN uses instance normalisation;
 # - work out how many pixels one score of a discriminator sees;
 # - compare two networks fairly: parameters, arithmetic, memory, time and result.
@@ -54,10 +54,10 @@ print(f"shape {real_a.shape}, values from {real_a.min():.2f} to {real_a.max():.2
 #
 # ### Down: smaller pictures, more channels
 #
-# To turn an apple into an orange, a network must know that it looks at an apple. One pixel does not show that; a wide
-# region does. So the U-Net halves the picture again and again: each halving doubles the width of what one value has
-# seen. One step down is a convolution that moves two pixels at a time (`strides=2`), a normalisation (its section
-# comes later), and an activation. We take it four times, with twice as many filters each time, and watch the shape.
+# To turn an apple into an orange, a network must know that it looks at an apple. One pixel does not show that; a
+# wide region does. So the U-Net halves the picture several times: each time, one value depends on a region twice as
+# wide. One step down is a convolution with `strides=2`, a normalisation (explained below) and an activation. We
+# repeat it four times, with twice as many filters each time, and print the shape.
 
 # %%
 import tensorflow as tf
@@ -78,18 +78,19 @@ for level in range(4):
     x = down(x, filters * 2**level)
     details.append(x)
     print(f"down {level + 1}: {x.shape[1]} × {x.shape[2]} × {x.shape[3]}")
-print(f"{lab.size**2 * 3} numbers came in, {np.prod(x.shape[1:])} arrive at the bottom.")
+print(f"The picture has {lab.size**2 * 3} numbers, the bottom has {np.prod(x.shape[1:])}.")
 
 # %% [markdown]
-# Height and width halve, the channels double: each step keeps half as many numbers as the one before (but for the
-# first, which goes from three channels to many). The bottom has fewer numbers than the picture. There the network can
-# know *what* is in the picture, not where every edge runs.
+# Height and width halve and the channels double, so each step keeps half as many numbers as the one before. (Only
+# the first step differs: it goes from three channels to many.) The bottom has fewer numbers than the picture. It can
+# hold *what* is in the picture, but not where every edge is.
 #
 # ### Up: and the details handed across
 #
-# The way up repeats each pixel (`UpSampling2D`), so that the picture is twice as wide, and convolves. Then it fetches
-# what the way down had at this size, and lays it beside its own channels: **skip by concatenation**. That is where the
-# edges come from. At the full size, a last convolution makes three channels, and `tanh` keeps them in [-1, 1].
+# The way up repeats each pixel (`UpSampling2D`), which doubles height and width, and then convolves. Then it takes
+# the channels that the way down had at this size, and puts them beside its own. This **skip connection** by
+# **concatenation** brings back the edges. At the full size, a last convolution makes three channels, and `tanh`
+# keeps them in [-1, 1].
 
 
 # %%
@@ -102,16 +103,16 @@ def up(x, detail, filters):
 
 for level in (2, 1, 0):
     x = up(x, details[level], filters * 2**level)
-    print(f"up to {x.shape[1]} × {x.shape[2]}: {x.shape[3]} channels, half of them by the bridge")
+    print(f"up to {x.shape[1]} × {x.shape[2]}: {x.shape[3]} channels, half of them from the skip")
 x = tf.keras.layers.UpSampling2D()(x)
 painted = tf.keras.layers.Conv2D(3, 4, padding="same", activation="tanh")(x)
 my_unet = tf.keras.Model(picture, painted)
 print(f"out: {my_unet.output_shape[1:]}, {my_unet.count_params():,} parameters")
 
 # %% [markdown]
-# This is the network that `labutils.models.unet_generator` builds. We do not take that on trust: the number of
-# parameters must agree, and with the same weights both must paint the same picture. Then we draw the network: a box is
-# the outcome of one convolution, as high as its picture; the number above it is its channels.
+# `labutils.models.unet_generator` builds the same network. The cell checks this: both have the same number of
+# parameters, and with the same weights both make the same picture. Then it draws the network. Each box is the output
+# of one convolution, as high as its picture. The number above a box is its channels.
 
 # %%
 unet = models.unet_generator(lab.size, filters=filters)
@@ -121,18 +122,22 @@ np.testing.assert_allclose(unet(real_a), my_unet(real_a), atol=1e-5)
 diagrams.network(unet, "U-Net")
 
 # %% [markdown]
-# No error: they are equal. You see the U that gave it its name, lying on its side: down on the left, up on the right,
-# and three bridges across.
+# There was no error, so both are equal. The drawing shows why it is called U-Net. A U lies on its side: down on the
+# left, up on the right, and three skips across.
 #
 # ## The ResNet
 #
 # ### A block that adds a correction
 #
-# The authors of CycleGAN used another generator. It halves the picture only twice. Then come blocks that keep the
-# size; each computes a correction `y` and **adds** it to what came in: `x + y`. Its convolutions see beyond the
-# border by a mirror (`ReflectionPadding2D`), of which more below. There is no activation after the addition: a
-# correction may lower a value as well as raise it. How large is the correction of a new block? And what if we set the
-# block's last scale (gamma) to zero?
+# The authors of CycleGAN used another generator. It halves the picture only twice, then come blocks that keep the
+# size:
+#
+# - Each block computes a correction `y` and **adds** it to its input: `x + y`.
+# - Its convolutions continue the picture beyond the border with a mirror image (`ReflectionPadding2D`, explained
+#   below).
+# - There is no activation after the addition, so a correction may lower a value as well as raise it.
+#
+# How large is the correction of a new block? What happens when its last scale (gamma) is zero?
 
 # %%
 from labutils.layers import ReflectionPadding2D
@@ -152,20 +157,22 @@ def residual_block(x):
 maps = tf.keras.Input((16, 16, 8))
 block = tf.keras.Model(maps, residual_block(maps))
 some_maps = tf.random.normal((1, 16, 16, 8))
-print(f"deviation of the input {np.std(some_maps):.2f}, of the correction {np.std(block(some_maps) - some_maps):.2f}")
+deviation, correction = np.std(some_maps), np.std(block(some_maps) - some_maps)
+print(f"standard deviation of the input {deviation:.2f}, of the correction {correction:.2f}")
 gamma = [weight for weight in block.weights if "gamma" in weight.name][-1]
 gamma.assign(tf.zeros_like(gamma))
 np.testing.assert_allclose(block(some_maps), some_maps, atol=1e-6)
 
 # %% [markdown]
-# A new block's correction is about as large as its input. But with gamma zero the input goes through untouched. This
-# is why many blocks can be stacked: each can easily learn to do little, and needs to learn only what to change. A
-# generator must keep most of a picture, and this makes keeping easy.
+# A new block's correction is about as large as its input. With gamma at zero, the input passes through unchanged. So
+# a block can easily learn to do little, and many blocks can be stacked. A generator must keep most of a picture, and
+# such blocks make that easy.
 #
 # ### Six or nine of them
 #
-# The whole ResNet: one wide convolution, two steps down, the blocks, two steps up by a *transposed* convolution, one
-# wide convolution. The paper takes 6 blocks for pictures of 128 pixels and 9 for 256.
+# The whole ResNet is a convolution with kernel 7, two steps down, the blocks, two steps up, and a convolution with
+# kernel 7. A step up is a *transposed* convolution. The paper takes 6 blocks for pictures of 128 pixels and 9 for
+# 256.
 
 
 # %%
@@ -186,7 +193,7 @@ def my_resnet(blocks, size=lab.size, filters=filters):
 
 
 # %% [markdown]
-# The same two tests as before, with 6 blocks and with 9, and both drawings.
+# The cell makes the same two checks with 6 and with 9 blocks, and draws both networks.
 
 # %%
 for blocks in (6, 9):
@@ -197,14 +204,15 @@ for blocks in (6, 9):
     display(diagrams.network(resnet, f"ResNet, {blocks} blocks: {resnet.count_params():,} parameters"))
 
 # %% [markdown]
-# Both agree: the same frame around a longer middle. Each dashed arc is an addition over two convolutions. The picture
-# is never made smaller than a quarter of its side, so place is never lost, and no long bridges are needed.
+# Both agree; the 9-block network only has a longer middle. Each dashed arc is an addition across two convolutions.
+# The picture never becomes smaller than a quarter of its side. So positions are not lost, and no long skips are
+# needed.
 #
 # ### Adding against concatenating
 #
 # A well-known tutorial writes its residual blocks with `Concatenate` instead of `Add`. It works, but it is another
-# network: nothing is corrected, each block's answer is laid beside everything before it. We count the channels that
-# come into each of nine blocks.
+# network: each block puts its output beside everything before it, and corrects nothing. We count the input channels
+# of each of nine blocks.
 
 # %%
 for skip in ("add", "concatenate"):
@@ -215,15 +223,15 @@ for skip in ("add", "concatenate"):
     assert into_blocks == [4 * filters * (1 if skip == "add" else n) for n in range(1, 10)]
 
 # %% [markdown]
-# By adding, every block sees the same number of channels. By concatenating, the ninth sees nine times as many as the
-# first, and the network has several times the parameters.
+# With addition, every block gets the same number of channels. With concatenation, the ninth gets nine times as many
+# as the first, and the network has several times the parameters.
 #
 # ## Twice the size: two ways
 #
-# The U-Net above repeats pixels and then convolves; the paper's ResNet uses a **transposed convolution**, which
-# spreads each small pixel over several large ones with the weights of its kernel. Where the copies overlap, they add
-# up. To see how often each pixel is painted, we enlarge a picture of ones with a kernel of ones. Then we enlarge a
-# picture of the orchard with a kernel of random weights.
+# The U-Net above repeats pixels and then convolves. The paper's ResNet uses a **transposed convolution**: it spreads
+# each small pixel over several large ones, weighted by its kernel. Where the copies overlap, they add up. To see how
+# often each pixel is painted, we enlarge a picture of ones with a kernel of ones. Then we enlarge an orchard picture
+# with a kernel of random weights.
 
 
 # %%
@@ -245,16 +253,17 @@ enlarged = [image / image.max() for image in enlarged]
 plots.grid([enlarged], column_titles=ways, scale=3.2, alt="A transposed convolution leaves a grid, repeating does not")
 
 # %% [markdown]
-# With the transposed convolution some pixels are painted once, some twice, some four times: a **checkerboard**. With
-# repeated pixels every one is painted nine times. In the picture on the left a grid lies over the fruit. Training can
-# learn to remove it, and often leaves a trace; that is the grid in many published results. On the right there is none,
-# only a blur that training removes more easily (and a dark frame: the next section).
+# - **Transposed:** some pixels are painted once, some twice, some four times. This is a **checkerboard**; in the
+#   left picture it is a grid over the fruit. Training can remove it but often leaves a trace, as in many published
+#   results.
+# - **Nearest:** every pixel is painted nine times. The right picture has no grid, only a blur that training removes
+#   more easily. (The next section explains its dark frame.)
 #
 # ## Beyond the border
 #
-# A convolution near the border asks for pixels that are not there. Zero padding answers with zeros, which in our range
-# is mid-grey; reflection padding answers with a mirror image, as `np.pad` does in that mode. We average over 7 × 7
-# pixels, three times, both ways.
+# Near the border, a convolution needs pixels from outside the picture. Zero padding uses zeros, which are mid-grey
+# in our range. Reflection padding uses a mirror image, as `np.pad` does with `mode="reflect"`. We average over 7 × 7
+# pixels, three times, with each padding.
 
 # %%
 square = np.arange(9.0).reshape(3, 3)
@@ -275,24 +284,24 @@ def blurred(images, padding):
 orange = np.full((1, 32, 32, 3), [0.9, 0.2, -0.8], "float32")
 assert np.allclose(blurred(orange, "reflect"), orange, atol=1e-5)
 rows = [[(blurred(x, p)[0] + 1) / 2 for p in ("zero", "reflect")] for x in (orange, real_a)]
-plots.grid(rows, ["plain", "apples"], ["zero", "reflect"], scale=2.4, alt="Zero padding greys the border")
+plots.grid(rows, ["plain", "apples"], ["zero", "reflect"], scale=2.4, alt="Only zero padding greys the border")
 
 # %% [markdown]
-# Zero padding draws a grey frame around a plain colour, and it grows inwards with every layer. Reflection padding
-# leaves the colour as it was: the cell would have stopped otherwise.
+# Zero padding draws a grey frame around a plain colour, and the frame grows inwards with every layer. Reflection
+# padding leaves the colour unchanged, as the cell asserts.
 #
 # ## Normalisation: which numbers share a mean
 #
-# A normalisation takes a mean away and divides by a standard deviation, so that the next layer always gets values of
-# about the same size. All four kinds do that. They differ in **which values share one mean**. In the drawing each cell
-# is a whole plane: one channel of one picture. Cells with the same number are normalised together.
+# A normalisation subtracts a mean and divides by a standard deviation. The next layer then always gets values of
+# about the same size. The four kinds differ in **which values share one mean**. In the drawing each cell is one
+# channel of one picture. Cells with the same number are normalised together.
 
 # %%
 diagrams.normalization_axes()
 
 # %% [markdown]
-# In NumPy the four differ by one argument: the axes over which mean and variance are taken. Group normalisation first
-# splits the channels in two.
+# In NumPy the four differ by one argument: the axes over which mean and variance are taken. Group normalisation
+# first splits the channels into two groups.
 
 # %%
 rng = np.random.default_rng(0)
@@ -314,8 +323,8 @@ by_hand = {
 
 # %% [markdown]
 # Keras has three of the four as layers. The fourth, instance normalisation, is in tensorflow-addons. That package is
-# at the end of its life and says so in a warning, which we silence: we know, and where it is not installed we take the
-# course's own layer, which is equal. (`training=True` makes batch normalisation use the batch it sees.)
+# no longer developed and warns about it; we silence the warning. Where it is not installed, we take the course's own
+# layer, which is equal. (`training=True` makes batch normalisation use the current batch.)
 
 # %%
 import warnings
@@ -341,13 +350,14 @@ np.testing.assert_allclose(ours(values), by_hand["instance"], atol=1e-5)
 assert models.unet_generator(lab.size, filters, normalization=Instance).count_params() == unet.count_params()
 
 # %% [markdown]
-# All are equal within 1e-5, the course's own layer as well. The last line shows that the generators take any layer
-# class in place of their own.
+# All are equal within 1e-5, the course's own layer as well. The last line shows that the generators accept any
+# normalisation layer.
 #
 # ### Why instance normalisation, and why one picture a batch
 #
-# Does it matter who is next to you in the batch? We make the *second* picture brighter and watch the *first*. Then we
-# normalise one picture alone, in training, and as batch normalisation does it afterwards, by its running averages.
+# Does a picture depend on the others in its batch? We make the *second* picture brighter and measure the change in
+# the *first*. Then we normalise one picture alone, first as in training, then as in use. In use, batch normalisation
+# takes its running averages.
 
 # %%
 brighter = values.copy()
@@ -360,22 +370,21 @@ one = values[:1]
 np.testing.assert_allclose(normalisations["batch"](one, training=True), normalisations["instance"](one), atol=1e-5)
 after_training = normalisations["batch"](one, training=False)
 difference = np.abs(after_training - by_hand["instance"][:1]).max()
-print(f"batch normalisation, in use against in training: values differ by up to {difference:.2f}")
+print(f"batch normalisation: values in use and in training differ by up to {difference:.2f}")
 
 # %% [markdown]
-# Only batch normalisation lets one picture change another. In a translation that is a fault: the orange made of an
-# apple must not depend on the neighbour. With **one picture a batch** the fault vanishes, because then batch and
-# instance normalisation are the same (the cell asserts it to 1e-5); but a difference between training and use
-# remains.
+# - **Batch normalisation** is the only one that lets one picture change another. In a translation that is a fault:
+#   an orange must not depend on other pictures. With **one picture a batch** it equals instance normalisation in
+#   training (the cell asserts it to 1e-5), but not in use.
+# - **Instance normalisation** does the same in training and in use, for any batch. It removes the brightness and
+#   contrast of each channel, which belong to the style of a picture.
 #
-# Instance normalisation does the same in training and in use, for any batch. It takes away the brightness and contrast
-# of each channel, which belong to the style of a picture. CycleGAN therefore uses it, and trains with one picture a
-# batch.
+# CycleGAN therefore uses instance normalisation, and trains with one picture a batch.
 #
 # ## The PatchGAN
 #
-# The discriminator need not judge whether a whole picture is an orange grove. It judges texture, patch by patch, and
-# gives a *grid* of scores: about 1 where it sees a real picture, about 0 where it sees a generated one.
+# The discriminator does not judge the whole picture. It judges texture, patch by patch, and returns a *grid* of
+# scores. A score is near 1 where a patch looks real, and near 0 where it looks generated.
 
 
 # %%
@@ -394,13 +403,13 @@ print(f"{discriminator.output_shape[1:3]} scores, {discriminator.count_params():
 diagrams.network(discriminator, "PatchGAN")
 
 # %% [markdown]
-# Half a generator, so to speak: down, and then a single channel of scores.
+# This network only goes down, and ends with a single channel of scores.
 #
 # ### How many pixels does one score see?
 #
-# Walk through the layers. At first a value sees one pixel. A convolution with kernel 4 looks at 4 neighbours, so it
-# widens the view by 3 times the distance between neighbours. A stride of 2 doubles that distance for every layer that
-# comes after it. We add it up for the paper's strides, and ask the helper about two others in circulation.
+# This number is the **receptive field**. Before the first layer, a value sees one pixel. A convolution with kernel 4
+# looks at 4 neighbours, so it adds 3 times the distance between neighbours. A stride of 2 doubles that distance for
+# all later layers. We add it up for the paper's strides, and ask the helper about two other versions in use.
 
 # %%
 field, distance = 1, 1
@@ -415,11 +424,11 @@ for name, strides in circulating.items():
     print(name, "sees", models.receptive_field(models.patch_discriminator(256, filters=8, strides=strides)))
 
 # %% [markdown]
-# 70 pixels: this is the "70×70 PatchGAN" of the paper. Two others are in circulation, with 94 and with 142 pixels. The
-# last belongs to a tutorial whose text calls it 70×70. Now you can check such a claim in four lines.
+# The paper's strides give 70 pixels: this is its "70×70 PatchGAN". The other two see 94 and 142 pixels. The last is
+# from a tutorial whose text calls it 70×70; you can now check such a claim in four lines.
 #
-# The rule can be tested without believing it: ask for the gradient of one score with respect to every pixel, and count
-# the pixels where it is not zero. (We leave the normalisation out, because its means reach over the whole picture.)
+# A second check does not use the rule. Take the gradient of one score with respect to every pixel, and count the
+# pixels where it is not zero. (We leave out the normalisation, because its means depend on the whole picture.)
 
 # %%
 plain = models.patch_discriminator(256, filters=8, normalization="none")
@@ -431,8 +440,8 @@ print("rows touched:", touched.any(axis=1).sum(), " columns touched:", touched.a
 assert touched.sum() == 70 * 70
 
 # %% [markdown]
-# Rule and gradient agree. What are 70 pixels of a picture? Move the patch of one score over the picture, and go to the
-# edge, where a part of what a score sees is padding (dashed). The dots are the places of all scores.
+# Rule and gradient agree. How much of a picture do 70 pixels show? Move the patch of one score over the picture. At
+# the edge, a part of the patch is padding (dashed). The dots are the positions of all scores.
 
 # %%
 from labutils import dashboard
@@ -440,15 +449,17 @@ from labutils import dashboard
 dashboard.PatchMover(discriminator, orchard.render_pair(seed=7, size=256).a)
 
 # %% [markdown]
-# A patch is enough to judge a piece of skin, its sheen and its shadow, and too little to count fruit. Neighbouring
-# patches overlap widely. The scores mean nothing yet: this discriminator has learned nothing.
+# A patch is large enough to judge the shine and shadow of a fruit's skin, but too small to count fruit. Neighbouring
+# patches overlap widely. The scores mean nothing yet, because this discriminator is not trained.
 #
 # ## The comparison
 #
-# Which generator is better? We give both the same number of filters in their first layer, and count first.
-# **Multiply-adds**: every position of the output uses every weight of the kernel once (in a transposed convolution,
-# every position of the input). **Memory**: all layers' values, in float32, which training must keep for the backward
-# pass. **Time** can only be measured: the middle of five runs, after a first one that builds the graph.
+# Which generator is better? Both get the same number of filters in their first layer. We compare:
+#
+# - **Multiply-adds:** every position of the output uses every weight of the kernel once. (In a transposed
+#   convolution, it is every position of the input.)
+# - **Memory:** all layers' values in float32, which training must keep for the backward pass.
+# - **Time:** the median of five runs, after a first run that builds the graph.
 
 
 # %%
@@ -488,7 +499,7 @@ def forward_and_backward(model):
 
 
 # %% [markdown]
-# Now the table. The ResNet gets the number of blocks that suits the profile.
+# The number of blocks in the ResNet depends on the profile.
 
 # %%
 blocks = {"smoke": 2, "class": 4, "full": 9}[lab.name]
@@ -505,14 +516,14 @@ for name, make in makers.items():
     print(f"{models.receptive_field(model):>17}{forward:>12.1f}{both:>17.1f}{megabytes(model):>11.1f}")
 
 # %% [markdown]
-# Compare how many multiply-adds each network does for one parameter. Most weights of the U-Net sit at the bottom,
-# where the picture is tiny; the ResNet's sit where the picture is still large. Fewer parameters do not make a network
-# faster; what counts is how many positions use each of them.
+# Compare how many multiply-adds each network does for one parameter. Most weights of the U-Net are at the bottom,
+# where the picture is tiny. Those of the ResNet are where the picture is still large. Fewer parameters do not make a
+# network faster: what counts is how many positions use each parameter.
 #
 # ### The same short training
 #
-# Both learn from the same orchard, with the same seed, in the same order, for the same number of steps; what
-# `CycleGAN` does at each step is lesson 3. It takes about half a minute for each network at the class profile.
+# Both learn from the same orchard, with the same seed, in the same order, for the same number of steps. At the class
+# profile each takes about half a minute. Lesson 3 explains what `CycleGAN` does at each step.
 
 # %%
 from dataclasses import replace
@@ -545,8 +556,8 @@ for name, make in makers.items():
     print(f"{name}: {steps} steps in {time.perf_counter() - start:.0f} s")
 
 # %% [markdown]
-# The numbers, on all held-out pairs, in decibels (higher is better): inside the mask of the fruit, and outside. `copy`
-# is what handing the apples back would score. Below them apples, what each generator made of them, and the truth.
+# The cell measures all held-out pairs in decibels (higher is better), inside the mask of the fruit and outside.
+# `copy` is the score of the unchanged input. Below are apples, the output of each generator, and the truth.
 
 # %%
 from labutils import metrics
@@ -564,16 +575,18 @@ plots.grid(
 )
 
 # %% [markdown]
-# At the class profile both have begun to paint oranges, and both still spoil the background. Look closely at the
-# ResNet: the fine grid comes from its transposed convolutions. The U-Net keeps the edges of the apples, because they
-# came across its bridges, and with them more of the apples' red. Read the numbers together: the fruit should come
-# closer to the truth than `copy` while the background stays. A short training with one seed is a hint, not a verdict.
-# Lesson 3 trains longer, and adds a head that says where to paint.
+# At the class profile both have begun to paint oranges, and both still spoil the background:
+#
+# - The fine grid of the ResNet comes from its transposed convolutions.
+# - The U-Net keeps the edges of the apples, which come through its skips, but also more of the apples' red.
+#
+# Read the numbers together: the fruit should be closer to the truth than `copy`, while the background stays. A short
+# training with one seed is only weak evidence. Lesson 3 trains longer, and adds an output that says where to paint.
 #
 # ## The networks of other texts
 #
-# You will meet CycleGAN in several tutorials and chapters. Their networks are kept by name in `presets.PRESETS`, each a
-# description that `models.build` turns into a network. Here is what distinguishes them.
+# Several tutorials and book chapters describe CycleGAN with other networks. `presets.PRESETS` keeps their
+# descriptions by name, and `models.build` turns each into a network. The table shows how they differ.
 
 # %%
 print(f"{'':<18}pixels  {'generator':<18}parameters  discriminator's   sees  λ cycle, identity")
@@ -584,29 +597,29 @@ for name, preset in presets.PRESETS.items():
     print(f"{models.receptive_field(d):>7}{weights['cycle']:>9}, {weights['identity']}")
 
 # %% [markdown]
-# One recipe, many networks. `end-to-end` is the tutorial that concatenates, and you can see what that costs: compare
-# its parameters with those of `introduction`, the paper's own, which has the same filters and blocks.
+# The method is the same, but the networks differ. `end-to-end` is the tutorial that concatenates. Compare its
+# parameters with those of `introduction`, the paper's network, which has the same filters and blocks.
 #
 # ## Looking inside
 #
-# What do the layers of the trained U-Net make of a picture? Choose a layer and one of its channels.
+# What do the layers of the trained U-Net compute from a picture? Choose a layer and one of its channels.
 
 # %%
 trained = gans["U-Net"].generator_ab
 dashboard.FeatureMaps(trained, apples)
 
 # %% [markdown]
-# Early layers find edges and colours at many places; deep ones are a few coarse values; on the way up, detail comes
-# back with the bridges.
+# Early layers find edges and colours at many positions. Deep layers hold a few coarse values. On the way up, detail
+# comes back through the skips.
 #
 # ## Summary
 #
-# - A U-Net narrows to a few numbers and hands details across by **concatenation**; a ResNet keeps its pictures large
+# - A U-Net narrows to a few numbers, and brings details back by **concatenation**. A ResNet keeps its pictures large
 #   and **adds** corrections. With about as many parameters, the ResNet does far more arithmetic.
-# - A transposed convolution whose kernel the stride does not divide paints unevenly; repeating pixels does not.
-# - Zero padding leaves a frame, reflection padding does not.
+# - A transposed convolution paints unevenly if its stride does not divide its kernel size. Repeating pixels is even.
+# - Zero padding leaves a grey frame; reflection padding does not.
 # - Normalisations differ in which values share a mean. Instance normalisation treats each picture alone, in training
-#   and in use; with one picture a batch, batch normalisation in training is the same thing.
+#   and in use. With one picture a batch, batch normalisation in training equals it.
 # - A score of a PatchGAN sees a patch whose size follows from kernels and strides: 70, 94 or 142 pixels.
 #
 # ## Exercises
@@ -652,7 +665,7 @@ check("2-instance", instance_normalisation)
 # %% [markdown]
 # ### Exercise 3 — a residual block
 #
-# `first` and `second` are two layers, handed in as functions. Write the block of the paper: the first layer, a ReLU
+# `first` and `second` are two layers, passed as functions. Write the block of the paper: the first layer, a ReLU
 # (`np.maximum(…, 0)`), the second layer, and the skip by addition.
 
 
@@ -671,7 +684,8 @@ check("2-residual", residual)
 # %% [markdown]
 # ### Exercise 4 — the receptive field, for any kernels
 #
-# The cell in the lesson knew only kernels of 4. Write a function of two tuples of equal length: kernels and strides.
+# The cell in the lesson handled only kernels of 4. Write a function of two tuples of equal length: kernels and
+# strides.
 
 
 # %%
@@ -693,8 +707,8 @@ check("2-field", receptive_field)
 # %% [markdown]
 # ### Exercise 5 — a discriminator for small pictures
 #
-# For pictures of 64 pixels, 70 is too wide. Find strides (each 1 or 2) for `models.patch_discriminator` with which a
-# score sees 46 pixels.
+# For pictures of 64 pixels, a receptive field of 70 is too wide. Find strides (each 1 or 2) for
+# `models.patch_discriminator` with which a score sees 46 pixels.
 
 # %%
 ### BEGIN SOLUTION
@@ -711,7 +725,7 @@ check("2-strides", my_strides)
 # ### Exercise 6 — no checkerboard
 #
 # Which kernel sizes from 2 to 7 make a transposed convolution with stride 2 paint every pixel equally often? Try
-# `enlarge("transposed", tf.ones((1, 8, 8, 1)), kernel)` and look away from the border.
+# `enlarge("transposed", tf.ones((1, 8, 8, 1)), kernel)`, and ignore the border.
 
 # %%
 ### BEGIN SOLUTION

@@ -9,18 +9,18 @@
 # %% [markdown]
 # # Lesson 3: training a CycleGAN
 #
-# Two generators, two discriminators, and no right answers to copy. This lesson trains them, while you watch and
-# interfere; then it breaks the training on purpose, so that you know a broken one when you meet it.
+# Two generators, two discriminators, and no right answers to copy. In this lesson you train them, watch, and change
+# settings while they learn. Then you break the training on purpose, to learn how each mistake looks.
 #
 # **What you will be able to do**
 #
 # - compute the four losses by hand, and say what each one prevents;
 # - write one training step, and know why the discriminators are shown old pictures;
-# - start, steer, pause, stop and continue a training that runs in the background;
+# - start, steer, pause, stop and resume a training that runs in the background;
 # - recognise five classic mistakes by their pictures, and diagnose a training that has gone wrong;
 # - choose a checkpoint by looking, and know what the paper's recipe costs on a GPU.
 #
-# **Before you start:** lessons 1 and 2. **Time:** 90 minutes. During about 16 of them something trains in the
+# **Before you start:** lessons 1 and 2. **Time:** 90 minutes. For about 16 of them something trains in the
 # background: your own run, and up to three mistakes, four minutes each.
 
 # %%
@@ -47,14 +47,17 @@ print(f"Profile {lab.name}: {lab.cost}.")
 # %% [markdown]
 # ## Who wants what
 #
-# `generator_ab` turns A into B, and `generator_ba` turns B into A. `discriminator_b` looks at pictures of B, real
-# ones and fakes, and scores every patch: 1 for real, 0 for fake. `discriminator_a` does the same for A. Names in
-# this course say what a picture is: `real_a` came from the dataset, `fake_b` is its translation, `cycled_a` has
-# been to B and back, and `same_a` is `real_a` after the generator that makes A, which should leave it alone.
+# `generator_ab` turns A into B, and `generator_ba` turns B into A. `discriminator_b` looks at real and fake pictures
+# of B, and scores every patch: 1 for real, 0 for fake. `discriminator_a` does the same for A. Names in this course
+# say what a picture is:
+#
+# - `real_a` comes from the dataset, and `fake_b` is its translation;
+# - `cycled_a` is `fake_b` translated back to A;
+# - `same_a` is the output of the generator that makes A, for the input `real_a`. The two should be equal.
 #
 # ## Four losses by hand
 #
-# Four pictures are enough, with two pixels each: a fruit and a grey wall, in [-1, 1].
+# Four pictures of two pixels each are enough. One pixel is a fruit, the other a grey wall, in [-1, 1].
 
 # %%
 real_a = np.array([[0.8, -0.6, -0.6], [0.0, 0.0, 0.0]], np.float32)
@@ -62,15 +65,15 @@ fake_b = np.array([[0.8, 0.2, -0.8], [0.0, 0.1, 0.0]], np.float32)
 cycled_a = np.array([[0.7, -0.3, -0.6], [0.0, 0.0, 0.2]], np.float32)
 same_a = np.array([[0.8, -0.6, -0.6], [0.0, 0.0, 0.6]], np.float32)
 four, names = [real_a, fake_b, cycled_a, same_a], ["real_a", "fake_b", "cycled_a", "same_a"]
-plots.grid([[x[None] for x in four]], None, names, alt="A red, an orange, a paler red, a red fruit.", black=-1)
+plots.grid([[x[None] for x in four]], None, names, alt="Fruit red, orange, paler red, red; last wall blue", black=-1)
 
 # %% [markdown]
 # - **Adversarial loss.** Say `discriminator_b` scores four patches of `fake_b` 0.9, 0.2, 0.0 and 0.5. The generator
 #   wants ones. The least-squares form is the mean squared distance from what it wants.
-# - **Discriminator loss.** The discriminator wants zeros for the fake, and ones for a real picture of B, which it has
-#   scored 0.8, 1.0, 1.0 and 0.6. Its loss is the mean of these two parts.
-# - **Cycle loss:** the mean absolute difference of `real_a` and its round trip, here over six numbers.
-# - **Identity loss:** the same of `real_a` and what the generator *to its own domain* made of it.
+# - **Discriminator loss.** The discriminator wants zeros for the fake and ones for a real picture of B. It has
+#   scored the real picture 0.8, 1.0, 1.0 and 0.6. Its loss is the mean of these two parts.
+# - **Cycle loss:** the mean absolute difference of `real_a` and its round trip `cycled_a`, here over six numbers.
+# - **Identity loss:** the mean absolute difference of `real_a` and `same_a`, from the generator *to its own domain*.
 
 # %%
 adversarial = (0.1**2 + 0.8**2 + 1.0**2 + 0.5**2) / 4
@@ -80,10 +83,11 @@ identity = (0.0 + 0.0 + 0.0 + 0.0 + 0.0 + 0.6) / 6
 print(f"adversarial {adversarial:.3f}, discriminator {discriminator:.4f}, cycle {cycle:.2f}, identity {identity:.2f}")
 
 # %% [markdown]
-# The scores of the fake stand in the first two, with opposite wishes: what lowers one number raises the other. The last
-# two are equal, for different faults: the round trip lost a little here and there, while `same_a` has a blue wall.
+# The first two use the same scores of the fake but want opposite values: what lowers one loss raises the other. The
+# last two are equal for different reasons. The round trip lost a little in three values, while `same_a` has a blue
+# wall.
 #
-# Now as functions, two of which are enough for all four:
+# Two functions are enough for all four:
 
 
 # %%
@@ -96,7 +100,7 @@ def absolute_loss(real, other):
 
 
 # %%
-# labutils.losses has one for each, under its own name. All must agree with your fingers.
+# labutils.losses has one function for each loss. All must agree with the values computed by hand.
 scores, real_scores = np.array([0.9, 0.2, 0.0, 0.5]), np.array([0.8, 1.0, 1.0, 0.6])
 np.testing.assert_allclose([adversarial_loss(scores, real=True), losses.adversarial(scores, real=True)], adversarial)
 np.testing.assert_allclose(losses.discriminator(real_scores, scores), discriminator)
@@ -106,10 +110,10 @@ np.testing.assert_allclose([absolute_loss(real_a, same_a), losses.identity(real_
 # %% [markdown]
 # ## What each loss prevents
 #
-# A loss is best understood by the cheat that it catches. Four scenes of the orchard, whose true translation we can
-# render, and a stand-in for a trained `discriminator_b`: it knows the four true oranges by heart and looks only at
-# the fruit. Walls come in all colours in both domains, so a discriminator cannot object to one. Then four pairs of
-# generators, three of them cheats, given by what they make: `fake_b`, `cycled_a` and `same_a`.
+# Each loss catches one way to cheat. The cell renders four scenes of the orchard with their true translations. A
+# function stands in for a trained `discriminator_b`: it knows the four true oranges and looks only at the fruit.
+# (Walls have all colours in both domains, so no wall looks wrong.) Four pairs of generators, three of them cheats,
+# are given by their outputs `fake_b`, `cycled_a` and `same_a`.
 
 # %%
 scenes = [orchard.render_pair(seed, 64) for seed in range(4)]
@@ -118,7 +122,7 @@ fruit = np.stack([scene.mask for scene in scenes])[..., None]
 
 
 def scores_of(picture):
-    """Near 1 if the fruit of any orange picture is here, near 0 if not."""
+    """Score a picture: near 1 if it has the fruit of any orange picture, near 0 if not."""
     distances = (abs(picture - oranges) * fruit).sum((1, 2, 3)) / (3 * fruit.sum((1, 2, 3)))
     return np.exp(-5 * distances.min())
 
@@ -133,7 +137,7 @@ pairs = {
 }
 
 # %% [markdown]
-# Two of the scenes under each pair, as they would stand in a training panel, and the three losses:
+# The figure shows two of the scenes under each pair, as in a training panel, and the three losses:
 
 # %%
 rows = {
@@ -152,25 +156,26 @@ plots.grid(
     row_titles=titles,
     column_titles=["real_a", "fake_b", "cycled_a", "same_a"] * 2,
     alt="Two scenes under four pairs of generators. Doing nothing leaves apples; one orange for all comes back as "
-    "another scene; negative walls come back right, but stand in same_a too; the true translation is right everywhere.",
+    "another scene; negative walls come back right, but show in same_a too; the true translation is right everywhere.",
     black=-1,
 )
 
 # %% [markdown]
-# Every cheat is caught by exactly one loss, and leaves the others at zero; only the true translation satisfies all.
+# Each cheat is caught by exactly one loss; its other two losses are zero. Only the true translation satisfies all
+# three.
 #
-# - **Adversarial** prevents doing nothing. Doing nothing has cycle and identity losses of 0, so a generator that has
-#   learned this cheat (yours will, in its first hundreds of steps) must be pushed.
-# - **Cycle** prevents forgetting the input: one handsome orange for all fools any discriminator.
+# - **Adversarial** prevents doing nothing. A generator that does nothing has cycle and identity losses of 0, so only
+#   this loss makes it change. (Yours will learn this cheat in its first hundreds of steps.)
+# - **Cycle** prevents forgetting the input. One good orange for every apple would fool any discriminator.
 # - **Identity** prevents changes that are undone on the way back: wall colours, brightness, a negative.
-# - **The discriminator's** own loss prevents a judge that can be fooled. One that calls everything real makes the
-#   adversarial loss 0 for every row above; its own loss is then (0 + 1) / 2 = 0.5.
+# - **The discriminator's** own loss prevents a discriminator that calls everything real. The adversarial loss would
+#   then be 0 for every row above. The discriminator's own loss would be (0 + 1) / 2 = 0.5.
 #
 # ## One step, written out
 #
-# Four networks as the profile says, with fresh weights. The class profile's generators have one thing more than
-# lesson 2's: a fourth output, a mask that says *where* to change the picture. Everywhere else the picture passes
-# through.
+# The cell makes the four networks of the profile, with new weights. The class profile's generators have a fourth
+# output, which lesson 2's do not: a mask that says *where* to change the picture. Everywhere else the picture stays
+# unchanged.
 
 # %%
 tf.keras.utils.set_random_seed(0)
@@ -178,8 +183,9 @@ generator_ab, generator_ba, discriminator_a, discriminator_b = models.networks(l
 (batch,) = pipeline.unpaired(root, lab.size).take(1)
 
 # %% [markdown]
-# The generators' loss is a weighted sum over both directions. The weights are the paper's: 1, 10 and 5. A
-# discriminator's is the mean of its two errors: real pictures scored below 1, and fakes scored above 0.
+# The generators' loss is a weighted sum over both directions. The weights are the paper's: 1 (adversarial), 10
+# (cycle) and 5 (identity). A discriminator's loss is the mean of its two errors: real pictures scored below 1, and
+# fakes scored above 0.
 
 
 # %%
@@ -202,9 +208,9 @@ def discriminators_loss(real_a, real_b):
 
 
 # %% [markdown]
-# A step lowers the first with respect to the generators' weights, and the second with respect to the
-# discriminators'. Both look at the same fakes: nothing moves before both gradients are known. Here it is plain gradient
-# descent; training will take Adam, which gives every weight a pace of its own, and momentum.
+# A step lowers the first loss with the generators' weights, and the second with the discriminators' weights. Both
+# gradients are computed before any weight changes, so both use the same fakes. Here it is plain gradient descent.
+# The training below uses Adam, which adds momentum and adapts the step size of every weight.
 
 
 # %%
@@ -224,9 +230,9 @@ def one_step(real_a, real_b, rate=1e-3):
 
 
 # %% [markdown]
-# That is all there is. `CycleGAN.train_step` does it in one compiled function. It makes the fakes once, and gives two
-# pictures to one call where it can: four generator calls instead of the eight above. From copies of the same networks
-# it must take every weight to the same place.
+# `CycleGAN.train_step` does the same in one compiled function. It makes the fakes once, and passes two pictures in
+# one call where it can: four generator calls instead of the eight above. The cell starts both from the same weights
+# and checks that they end at the same weights.
 
 # %%
 networks, copies = (generator_ab, generator_ba, discriminator_a, discriminator_b), models.networks(lab)
@@ -250,16 +256,16 @@ print(f"generators {after[0]:.4f}, discriminators {after[1]:.4f} after it")
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ### The textbook recipe, and its trap (optional: unfold with the arrow on the left)
 #
-# Older tutorials cannot write a training step of their own. They chain the networks into a *composite model* with six
-# outputs, freeze the discriminators in it, and alternate `train_on_batch` on the composite and on each discriminator,
-# with `predict` in between to make the fakes. The same losses come from other places: "mse" against a picture of
-# ones is the adversarial loss, "mae" the other two.
+# Older tutorials do not write a training step. They chain the networks into a *composite model* with six outputs,
+# and freeze the discriminators in it. Then they alternate: `predict` makes the fakes, and `train_on_batch` trains
+# the composite and each discriminator. The losses are the same under other names. "mse" against a picture of ones is
+# the adversarial loss, "mae" is the other two.
 
 
 # %%
 def composite(*networks):
-    """Six outputs from two pictures; layers are shared with ``networks``."""
-    names = ("ab", "ba", "judge_a", "judge_b")  # which must differ within one model
+    """Build a model of six outputs from two pictures; it shares its layers with ``networks``."""
+    names = ("ab", "ba", "judge_a", "judge_b")  # names must differ within one model
     ab, ba, judge_a, judge_b = (
         tf.keras.Model(network.input, network.output, name=name) for network, name in zip(networks, names, strict=True)
     )
@@ -281,16 +287,20 @@ np.testing.assert_allclose(by_textbook, after[0], rtol=1e-5)
 print(f"textbook {by_textbook:.4f}, by our cells {after[0]:.4f}: the same loss")
 
 # %% [markdown]
-# The same number, but each batch makes the fakes twice, crosses five times between Python and TensorFlow, and depends
-# on what `trainable` meant when something was compiled. That last point is a trap: with Keras 3 (TensorFlow 2.16 and
-# later) a discriminator that is frozen *after* its own `compile` is never trained by `train_on_batch`. The textbook
-# loop then runs to the end with discriminators that have learned nothing. TensorFlow 2.15 trains it. Here is which one
-# you have; one batch before freezing mends it in both.
+# The number is the same, but each batch makes the fakes twice and switches five times between Python and TensorFlow.
+# The result also depends on the value of `trainable` at compile time. That is a trap for a discriminator that is
+# frozen *after* its own `compile`:
+#
+# - With Keras 3 (TensorFlow 2.16 and later), `train_on_batch` never trains it. The loop runs to the end, but the
+#   discriminators have learned nothing.
+# - TensorFlow 2.15 trains it.
+#
+# The cell shows which case you have. With one batch before freezing, both train it.
 
 
 # %%
 def moves(batches_before):
-    """How far one batch moves the first weights of a discriminator that was frozen after ``compile``."""
+    """Measure how far one batch moves the first weights of a discriminator that was frozen after ``compile``."""
     judge = models.patch_discriminator(32, filters=4, strides=(2, 2))
     judge.compile(tf.keras.optimizers.Adam(1e-3), "mse")
     pictures, target = tf.random.stateless_uniform((1, 32, 32, 3), (0, 0), -1, 1), tf.ones((1, 8, 8, 1))
@@ -305,15 +315,16 @@ def moves(batches_before):
 
 keras_3 = int(tf.__version__.split(".")[1]) >= 16
 never, mended = moves(0), moves(1)
-print(f"TensorFlow {tf.__version__}: frozen after compile, moved {never:.4f}; after one batch before, {mended:.4f}")
+print(f"TensorFlow {tf.__version__}, frozen after compile: weights moved by {never:.4f}; ", end="")
+print(f"with one batch before freezing: {mended:.4f}")
 assert (never == 0) == keras_3 and mended > 0
 
 # %% [markdown]
 # ## The pool: a memory for the discriminators
 #
-# A discriminator that only sees the newest fakes forgets the older tricks, and the generator goes back to them. So
-# every discriminator keeps a pool of generated pictures, 50 in the paper: half of the time it is shown an old one,
-# and the new one takes its place. Here the "pictures" are step numbers, so their age can be read.
+# A discriminator that sees only the newest fakes forgets older ones, and the generator returns to them. So every
+# discriminator keeps a pool of generated pictures, 50 in the paper. Half of the time it is shown an old picture, and
+# the new one takes its place. Here the "pictures" are step numbers, so we can read their age.
 
 # %%
 pool = cyclegan.ImagePool(50, (1, 1, 1), seed=0)
@@ -329,14 +340,14 @@ plots.curves(
 )
 
 # %% [markdown]
-# For 50 steps the pool fills. Then half of what is shown is new (age 0), and the rest can be hundreds of steps
-# old. The class profile keeps 400, as many as there are training pictures of a kind: a discriminator with a longer
-# memory knows more of the old tricks, and the generator jumps less from one to the next.
+# The pool fills for 50 steps. Then half of the pictures shown are new (age 0), and the rest can be hundreds of steps
+# old. The class profile keeps 400, as many as it has training pictures in a domain. With a longer memory, a
+# discriminator recognises more old fakes, and the generator jumps less between them.
 #
 # ## The learning rate
 #
-# Constant for the first half, then in a straight line to zero: big steps to find the way, small ones to settle. The
-# paper's plan is 100 epochs and 100 epochs.
+# The learning rate is constant for the first half, then falls in a straight line to zero. Large steps come first;
+# small steps then refine. The paper takes 100 epochs for each half.
 
 # %%
 rate, total = tf.Variable(lab.learning_rate), tf.Variable(float(lab.steps))
@@ -348,20 +359,20 @@ plots.curves(curve, ylabel="learning rate", alt="Level for the first half, then 
 # %% [markdown]
 # ## Train
 #
-# A `Run` trains in a thread of its own, so that this notebook stays yours. It keeps its state in a folder and
-# continues from there if you come back, or if somebody pulls the plug. The panel is your cockpit:
+# A `Run` trains in a thread, so you can use this notebook meanwhile. It keeps its state in a folder and resumes from
+# there, even after a power cut. The panel has:
 #
 # - **Start, Pause, Stop**, "more steps"; progress, steps per second, time left;
-# - **sliders** for the three loss weights and the learning rate, which act on the very next step. Every move is
-#   marked on the curves and listed below them;
-# - **pictures** for both directions: real, fake, cycled, same; and how a discriminator sees the fakes, patch by
-#   patch, as a heat map;
-# - **curves** of the losses; and, because the orchard knows the truth, how near to it the translations come, inside and
-#   outside the fruit (PSNR, in decibels: higher is nearer);
+# - **sliders** for the three loss weights and the learning rate, which act on the next step. Every change is marked
+#   on the curves and listed below them;
+# - **pictures** for both directions: real, fake, cycled, same, and a heat map of the discriminator's scores for each
+#   patch of the fake;
+# - **curves** of the losses, and of how close the translations are to the orchard's truth, inside and outside the
+#   fruit (PSNR in decibels: higher is closer);
 # - a **browser of kept samples**, to look back at any earlier step.
 #
-# Two more settings of the class profile are not the paper's, because it has minutes where the paper has days: the
-# weights are 1, 5 and 2, and the discriminators learn at twice the generators' rate.
+# Two more settings of the class profile are not the paper's, because it has minutes where the paper has days. The
+# loss weights are 1, 5 and 2. The discriminators learn at twice the generators' rate.
 
 # %%
 weights = cyclegan.LossWeights(**lab.loss_weights)
@@ -372,16 +383,17 @@ run.start()  # what the button Start does; it returns at once
 TrainingPanel(run)
 
 # %% [markdown]
-# Building the graph takes a few seconds before the first step. While it trains, read each row of pictures from the
-# left: `real_a`, its translation `fake_b`, how the discriminator scores that, the way back `cycled_a`, and `same_a`;
-# then the other direction. At first the pictures come out wrong everywhere. In some hundreds of steps the generators
-# learn the cheat "do nothing". Then colours come, first roughly, then in place.
+# Building the graph takes a few seconds before the first step. Read each row of pictures from the left: `real_a`,
+# its translation `fake_b`, the discriminator's scores, the way back `cycled_a`, and `same_a`. Then comes the other
+# direction. Expect three phases:
 #
-# You *may* drag a slider already. But a move is part of the run and cannot be taken back, and what is measured below
-# was measured with untouched sliders: they have their turn when that is done. To begin anew, delete the run's folder
-# in `runs`, and run the cell above again.
+# - At first the pictures are wrong everywhere.
+# - In some hundreds of steps the generators learn the cheat "do nothing".
+# - Then colours come, first roughly, then in the right places.
 #
-# The next cell waits for the end. To go on reading below while it trains, come back to it later.
+# Keep the sliders for later: a change cannot be undone, and the results below were measured without one. To
+# start again, delete the run's folder in `runs`, and run the cell above again. The next cell waits for the end of
+# the run. If you want to read on meanwhile, run it later.
 
 # %%
 run.wait()
@@ -390,8 +402,8 @@ print(f"{run.state} at step {run.step}")
 # %% [markdown]
 # ## Why the curves tell little
 #
-# The two sides play against each other. When the generators get better their adversarial loss falls, so the
-# discriminators learn, and it rises again. A *good* match has flat adversarial curves.
+# Generators and discriminators play against each other. When the generators get better, their adversarial loss
+# falls. Then the discriminators learn, and it rises again. A *good* match has flat adversarial curves.
 
 # %%
 history = run.history
@@ -407,17 +419,17 @@ plots.curves(
         for name, keys in pairs_of.items()
     },
     smooth=max(1, run.step // 30),
-    alt="Losses over the run: after a lively start the adversarial and discriminator losses stay level.",
+    alt="Losses over the run: after large changes at the start, adversarial and discriminator losses stay level.",
 )
 
 # %% [markdown]
-# Only cycle and identity losses have a floor that means something, and a generator that does nothing has both at zero:
+# Only the cycle and identity losses have a meaningful minimum. A generator that does nothing has both at zero. So
 # they fall at first, and *rise* when the translation begins. No curve here says "these are oranges". **Judge by the
 # pictures.**
 #
 # ## What did it learn?
 #
-# The fixed test pictures, translated both ways and back:
+# The fixed test pictures are translated both ways and back:
 
 # %%
 pictures = run.sample()
@@ -428,10 +440,13 @@ plots.grid(
 )
 
 # %% [markdown]
-# The orchard knows the truth: every test scene was rendered as both fruit. So a translation can be *measured*.
-# Inside the fruit, how near does it come to the right answer (PSNR in decibels, higher is better), and is that
-# nearer than handing the picture back unchanged? Outside, was the background left alone? (Photographs have no such
-# truth. With them nothing is printed here, and looking must do.)
+# The orchard knows the truth: every test scene was rendered as both fruit. So we can *measure* a translation by its
+# PSNR in decibels (higher is better).
+#
+# - Inside the fruit: how close is it to the truth, and is it closer than the unchanged input?
+# - Outside the fruit: did the background stay unchanged?
+#
+# (Photographs have no such truth. For them nothing is printed here, and you judge by looking.)
 
 # %%
 reports = {
@@ -442,7 +457,7 @@ reports = {
 for direction, report in reports.items():
     background = f"{report['background_psnr']:.1f} dB" if "background_psnr" in report else "none"  # in the meadow
     print(
-        f"{direction}: fruit {report['fruit_psnr']:.1f} dB (copying: {report['copy_fruit_psnr']:.1f} dB, "
+        f"{direction}: fruit {report['fruit_psnr']:.1f} dB (unchanged input: {report['copy_fruit_psnr']:.1f} dB, "
         f"gain {report['gain']:+.1f} dB), background {background}"
     )
 if reports and lab.name == "class" and not run.events and run.step == lab.steps:  # a whole run, with untouched sliders
@@ -450,34 +465,38 @@ if reports and lab.name == "class" and not run.events and run.step == lab.steps:
     assert min(report["background_psnr"] for report in reports.values()) > 18
 
 # %% [markdown]
-# On a machine with two cores, 3,000 steps of the class profile (seed 1) gave 21.5 dB inside the fruit from apple to
-# orange, where copying has 15.1, and 19.0 dB from orange to apple, where copying has 17.2; the backgrounds kept 43 and
-# 52 dB, which is a difference you have to look for. Other seeds ended at 21.3 and 21.4 dB, and at 19.3
-# and 19.6. From orange to apple the truth is the *nearest* of the three varieties, because an orange does not say
-# which apple it was. The smoke profile is far too short to learn anything.
+# These results are from 3,000 steps of the class profile, on a machine with two cores (PSNR; background for seed 1):
+#
+# | direction | fruit, seed 1 | seeds 2 and 0 | unchanged input | background |
+# |---|---|---|---|---|
+# | apple to orange | 21.5 dB | 21.3 and 21.4 dB | 15.1 dB | 43 dB |
+# | orange to apple | 19.0 dB | 19.3 and 19.6 dB | 17.2 dB | 52 dB |
+#
+# The change in the background is hard to see. An orange does not say which apple it was, so from orange to apple the
+# truth is the *nearest* of three varieties. The smoke profile is far too short to learn anything.
 #
 # ## Continue a run
 #
-# The folder holds the last two checkpoints, the sample pictures by step, and the generators. Once a run has ended or
-# was stopped, a new `Run` on the same folder takes up where it was: same weights, same optimizer, same pool, same place
-# in the shuffled data. (Two at a time would spoil each other's files: while one trains, another is refused.) On a CPU
-# the continued run is equal to the unbroken one, bit for bit; the tests of this course kill it after every step to make
-# sure.
+# The folder holds the last two checkpoints, the sample pictures by step, and the generators. After a run has ended
+# or was stopped, a new `Run` on the same folder resumes it. Weights, optimizer, pool and place in the shuffled data
+# are the same. (While one run trains, another on its folder is refused, because each would damage the other's
+# files.) On a CPU a resumed run equals an unbroken one, bit for bit; the course's tests kill a run after every step
+# to check this.
 
 # %%
-tf.keras.utils.set_random_seed(2)  # other first weights: all that counts comes from the folder
+tf.keras.utils.set_random_seed(2)  # other first weights, which the weights in the folder must replace
 twin = cyclegan.CycleGAN(*models.networks(lab), pool_size=lab.pool_size)
 again = training.Run(twin, root, lab, run.directory, seed=1)
 for ours, theirs in zip(again.gan.generator_variables, run.gan.generator_variables, strict=True):
     np.testing.assert_array_equal(ours, theirs)
-print(f"continues at step {again.step} of {again.target}")
+print(f"resumes at step {again.step} of {again.target}")
 
 # %% [markdown]
 # ## Choosing a checkpoint by looking
 #
-# The last step is not always the best, and with real photographs nobody measures for you. So a run keeps sample
-# pictures by step: the panel has a browser for them, and here they are as a strip. Each row is one test picture, each
-# column a step.
+# The last step is not always the best, and real photographs have no truth to measure with. So a run keeps sample
+# pictures by step. The panel has a browser for them, and the cell shows them side by side. Each row is one test
+# picture, each column a step.
 
 # %%
 found = list(files.by_step(run.directory / "samples", ".png").items())
@@ -489,20 +508,19 @@ rows = {
     for i in range(min(2, len(kept[0][name])))
 }
 plots.grid(
-    list(rows.values()), row_titles=list(rows), column_titles=steps, alt="Four test pictures, as they were learned."
+    list(rows.values()), row_titles=list(rows), column_titles=steps, alt="Fakes of four test pictures, step by step."
 )
 
 # %% [markdown]
-# Look for the step where the fruit are right *and* nothing else has begun to drift. The generators themselves are kept
-# at thirty steps of the plan (at most ten in the other profiles) and wherever you stopped, in the run's folder
-# `generators`.
+# Look for the step where the fruit are right *and* nothing else has begun to change. The run's folder `generators`
+# keeps the generators of thirty steps (at most ten in the other profiles), and of each step where you stopped.
 #
 # ## Choosing a checkpoint by measuring
 #
-# Where the truth is known, measuring can choose. But not on the test pictures: the best of thirty steps *on them* is
-# partly lucky with them, and its score would flatter. So other scenes choose, the **validation** scenes, and the test
-# pictures only judge what was chosen. The two directions need not be taken from the same step. The scenes are rendered
-# first, then some sixty generators translate a hundred pictures each: half a minute to two.
+# Where the truth is known, we can choose by measuring, but not on the test pictures. The best of thirty steps *on
+# them* is partly lucky, and its score would be too high. So we choose on other scenes, the **validation set**, and
+# judge the choice on the test pictures. The directions may take different steps. Rendering the scenes and translating a
+# hundred pictures with each of about sixty generators takes half a minute to two minutes.
 
 # %%
 scenes = published.validation(lab)  # None for photographs
@@ -510,30 +528,35 @@ gains = measure.choose(run.directory / "generators", scenes) if scenes else {}
 for direction, gain in gains.items():
     print(f"{direction}: step {max(gain, key=gain.get)}")
 if curves := {direction: (list(gain), list(gain.values())) for direction, gain in gains.items()}:
-    display(plots.curves(curves, ylabel="gain, dB", alt="From A to B it climbs and settles; back, it jumps."))
+    display(plots.curves(curves, ylabel="gain, dB", alt="From A to B the gain rises and levels off; back, it jumps."))
 
 # %% [markdown]
-# From apple to orange the gain climbs and settles: there is one right answer. From orange to apple there are three, a
-# red, a green and a yellow apple, and the generator can only give one. When it makes most of them green, the
-# discriminator of apples finds too many greens, and drives it on; soon there is too much of something else. So it
-# matters *when* you stop. On the test pictures, with three seeds, the last step gained 2.2 dB in the mean, and the
-# chosen one 2.6 (to the orange, 6.3 either way). The chosen two are kept as `chosen-ab` and `chosen-ba`: lesson 4
-# translates with them, and judges them.
+# From apple to orange there is one right answer, so the gain rises and levels off. From orange to apple there are
+# three: a red, a green and a yellow apple. The generator can give only one. When it makes most of them green, the
+# discriminator rejects green, and soon there is too much of another colour. So it matters *when* you stop.
+#
+# Gains on the test pictures, mean of three seeds:
+#
+# - apple to orange: 6.3 dB, both at the last step and at the chosen one;
+# - orange to apple: 2.2 dB at the last step, 2.6 dB at the chosen one.
+#
+# The chosen generators are kept as `chosen-ab` and `chosen-ba`. Lesson 4 translates with them, and judges them.
 #
 # **Now steer.** In the panel above press **More steps**, drag a slider, and watch a mark appear on the curves. What
-# happens to the fruit without any adversarial weight, to the walls without any identity weight? Without a mouse:
-# `run.set("cycle", 5)` does the same. Nothing is recompiled, because a loss weight is a `tf.Variable`, which the
+# happens to the fruit without any adversarial weight? What happens to the walls without any identity weight? Without
+# a mouse, `run.set("cycle", 5)` does the same. Nothing is recompiled: a loss weight is a `tf.Variable`, which the
 # compiled step reads each time.
 #
 # ## Breaking it on purpose
 #
-# Five mistakes, each one setting away from the right thing. They are made on the paper's kind of generator, without the
-# attention mask, because the mask forgives: with it, 3,000 steps without identity loss gained 5.9 and 2.6 dB over
-# copying on the validation scenes; only `same_a` gave it away, where yellow apples turned green.
+# Each of five mistakes changes one setting. They are made on the paper's kind of generator, without the attention
+# mask, because the mask hides mistakes. With it, 3,000 steps without identity loss (seed 0) still gained 5.9 dB (to
+# the orange) and 2.6 dB (to the apple) on the validation set. Only `same_a` showed the mistake: yellow apples turned
+# green.
 #
-# Whether discriminators are *too strong* is a matter of balance. On these small pictures they did not win even at ten
-# times the usual rate (measured: their loss stayed at 0.23, and the oranges became orange). So the scales are tipped
-# from the other side: generators that hardly listen, with an adversarial weight of 0.05.
+# Discriminators that are *too strong* are hard to make on these small pictures. At ten times the usual rate their
+# loss stayed at 0.23, and the oranges still became orange (measured). So the mistake weakens the generators instead,
+# with an adversarial weight of 0.05.
 
 # %%
 plain = dataclasses.replace(lab, generator={**lab.generator, "attention": False})
@@ -547,7 +570,7 @@ mistakes = {
 
 
 def broken(mistake):
-    """A ``Run`` with one mistake in it, ready to start."""
+    """Make a ``Run`` with one mistake in it, ready to start."""
     wrong = dataclasses.replace(plain, **mistakes[mistake])
     weights = cyclegan.LossWeights(**wrong.loss_weights)
     tf.keras.utils.set_random_seed(0)
@@ -556,9 +579,9 @@ def broken(mistake):
 
 
 # %% [markdown]
-# Before you train one, say what you expect: which column of pictures in the panel will show it, or which curve? Then
-# write its name below. Each takes as long as your own run did, and trains in the background while you go on reading.
-# If you do not want to wait: exercise 6 shows all five, trained for the course.
+# Before you train one, say which column of pictures in the panel, or which curve, will show the mistake. Then write
+# its name below. Each takes as long as your own run did, and trains in the background while you read on. If you do
+# not want to wait, exercise 6 shows all five, already trained.
 
 # %%
 which = None  # or one of the names that are printed
@@ -571,22 +594,22 @@ if which in mistakes:
 # %% [markdown]
 # ## Diagnosis
 #
-# - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a heat map that is dark everywhere: the
-#   discriminators have won, and what they teach is of little use. A smaller discriminator (fewer filters, a smaller
-#   field), a lower rate for it, or the pool back.
-# - **NaN.** The run stops and says at which step. Which loss rose first? Lower the learning rate or that loss's weight,
-#   then press Start: the run goes back to its last good checkpoint, and on from there. On a GPU with `mixed_float16`:
-#   see whether losses and normalisation are float32.
-# - **Inverted colours**: right shapes, negative colours, and a perfect way back. The cycle loss is fine, the identity
-#   loss large. More identity weight from the first step on, or another seed.
-# - **Checkerboards**, a fine regular grid on the fruit. It comes from the generator's upsampling: take
+# - **A discriminator's loss at zero**, the generators' adversarial loss near 1, a dark heat map: the discriminators
+#   have won, and teach little. Use a smaller discriminator (fewer filters, a smaller field), a lower rate for it, or
+#   switch the pool on.
+# - **NaN.** The run stops and says at which step. Find the loss that rose first. Lower the learning rate or that
+#   loss's weight, then press Start: the run resumes from its last good checkpoint. On a GPU with `mixed_float16`,
+#   check that losses and normalisation are float32.
+# - **Inverted colours**: right shapes, negative colours, and a perfect way back. The cycle loss is fine, the
+#   identity loss large. Use more identity weight from the first step on, or another seed.
+# - **Checkerboards**, a fine regular grid on the fruit. They come from the generator's upsampling. Use
 #   `upsampling="nearest"`, or a kernel that the stride divides.
-# - **Nothing changes** for thousands of steps: cycle and identity near 0, adversarial high. Less cycle and identity
-#   weight; or patience, because a generator with a mask is like this for its first hundreds of steps.
-# - **All fakes alike**, and `cycled_a` is not `real_a`: more cycle weight, more varied data.
+# - **Nothing changes** for thousands of steps: cycle and identity near 0, adversarial high. Use less cycle and
+#   identity weight. But a generator with a mask is like this for its first hundreds of steps, so wait first.
+# - **All fakes alike**, and `cycled_a` is not `real_a`: use more cycle weight, or more varied data.
 #
-# The checkerboard can be had without any training. A transposed convolution with stride 2 stamps its kernel on every
-# second pixel. Here all weights and all inputs are 1, so an even answer would be flat:
+# A checkerboard appears even without training. A transposed convolution with stride 2 stamps its kernel on every
+# second pixel. Here all weights and all inputs are 1, so an even result would be flat:
 
 # %%
 flat = tf.ones((1, 8, 8, 1))
@@ -611,22 +634,22 @@ plots.grid(
 )
 
 # %% [markdown]
-# A stride of 2 does not divide 3: some pixels get one stamp, some two, some four. Kernel 4 starts even, though
-# training may unbalance it; repeating pixels and then convolving is even by construction, and is what this course's
-# U-Nets do. (A short training can still draw a grid of its own: look for one on the fruit of exercise 6, sheet 1.)
+# A stride of 2 does not divide 3, so some pixels get one stamp, some two, some four. Kernel 4 starts even, but
+# training may make it uneven. Repeating pixels and then convolving is always even, and this course's U-Nets do that.
+# (A short training can still draw a grid: look for one on the fruit of exercise 6, sheet 1.)
 #
 # ## On a GPU, with real photographs
 #
-# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs of real photographs. Once,
-# `make setup GPU=1` adds the GPU's libraries. Then start JupyterLab with `LAB_PROFILE=full make lab`, and nothing else
-# changes: it downloads apple2orange.
+# The profile `full` is the paper's recipe: 256 px, ResNet-9 generators, 200 epochs of real photographs. To add the
+# GPU's libraries, run `make setup GPU=1` once. Then start JupyterLab with `LAB_PROFILE=full make lab`. It downloads
+# apple2orange; nothing else changes.
 #
-# What does a step cost? The cell counts multiplications, and the values a step must keep for the backward pass:
+# What does a step cost? The cell counts multiplications, and the values that a step must keep for the backward pass:
 
 
 # %%
 def cost(spec, size=256):
-    """Multiply-adds of one picture, and the values that its layers put out."""
+    """Count the multiply-adds of one picture, and the values that its layers put out."""
     work = values = 0
     for layer in models.build({**spec, "image_size": size}).layers:
         outputs = int(np.prod(layer.output.shape[1:]))
@@ -649,16 +672,20 @@ for name, speed in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TF
     print(f"{name:>14}: {operations / speed:5.2f} s a step, {operations / speed * full.steps / 3600:4.0f} hours in all")
 
 # %% [markdown]
-# The 4.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count. The rates are what a card
-# keeps up in practice, which is well below what its box says; measure yours with a hundred steps of `fit`. The memory
-# is a lower bound: weights and Adam's moments add some 0.4 GB, and the library's workspace comes on top. So one to two
-# days on a modest card, half a day on a good one, and ten days on two cores, which are not the place for it.
+# The 4.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count:
+#
+# - **Rates:** what a card sustains in practice, well below its advertised speed. Measure yours with a hundred steps
+#   of `fit`.
+# - **Memory:** a lower bound. Weights and Adam's moments add some 0.4 GB, and the library's workspace comes on top.
+# - **Time:** one to two days on a modest card, half a day on a good one. Two cores would take ten days, which is too
+#   slow.
 #
 # **Half precision** (`mixed_float16`) halves the memory of those outputs and is fast on GPUs from compute capability
-# 7.0. Convolutions then run in float16; what adds up many numbers must not: the normalisation's statistics, the
-# outputs and the losses stay in float32. On the way back a pixel's share of a mean is so small that float16 would make
-# it zero; `train_step` therefore multiplies gradients by 4096 first and divides by it in the end. Set the policy
-# *before* the networks are built. (Where there is no GPU, TensorFlow warns that this will be slow. It is.)
+# 7.0. Convolutions then run in float16. Operations that add up many numbers stay in float32: the normalisation's
+# statistics, the outputs and the losses. In the backward pass, float16 would round a pixel's small share of a mean
+# to zero. So `train_step` multiplies gradients by 4096 first and divides by it at the end.
+#
+# Set the policy *before* the networks are built. (Without a GPU, TensorFlow warns that this will be slow.)
 
 # %%
 tf.keras.mixed_precision.set_global_policy("mixed_float16")
@@ -678,21 +705,22 @@ compiled = tf.function(generator_ab, jit_compile=True)
 np.testing.assert_allclose(compiled(batch[0]), generator_ab(batch[0]), atol=1e-3)
 
 # %% [markdown]
-# The same weights, the same loss to a few thousandths. On a processor half precision is no gain, it is slower.
+# The same weights give the same loss to a few thousandths. On a processor half precision is slower.
 #
-# **XLA** compiles a whole function into a few kernels. Translating takes it as it is, as the last two lines of the cell
-# show; for the training step say `Run(..., jit_compile=True)`. One gap: TensorFlow 2.15 has no XLA kernel for the
-# gradient of repeated pixels, which the U-Nets use, and says so. The ResNets of the profile `full` have none.
+# **XLA** compiles a whole function into a few kernels. Translating works with it unchanged, as the last two lines of
+# the cell show. For the training step, write `Run(..., jit_compile=True)`. There is one gap: TensorFlow 2.15 has no
+# XLA kernel for the gradient of repeated pixels, which the U-Nets use, and says so. The ResNets of the profile
+# `full` repeat no pixels.
 #
 # ## Summary
 #
-# - The adversarial loss asks for convincing pictures, the cycle loss for a way back, the identity loss for restraint;
-#   each catches a cheat that the others let pass.
-# - One step moves generators and discriminators, each by a loss of their own. The pool keeps the discriminators from
-#   forgetting.
-# - Loss weights and learning rate are variables: they change while the compiled step runs.
-# - Pictures and a measurement tell what was learned; loss curves alone do not.
-# - A mistake has a signature: know the column of pictures, or the curve, that shows it.
+# - The adversarial loss asks for convincing pictures, the cycle loss for a way back, the identity loss for no
+#   needless change. Each catches a cheat that the others miss.
+# - One step trains generators and discriminators, each with its own loss. The pool keeps the discriminators
+#   from forgetting.
+# - Loss weights and learning rate are variables: they can change without compiling the step again.
+# - Pictures and a measurement show what was learned; loss curves alone do not.
+# - Each mistake shows in a column of pictures or in a curve. Know which one.
 #
 # ## Exercises
 #
@@ -773,9 +801,11 @@ check("3-rate", rate_at)
 # %% [markdown]
 # ### Exercise 5 — the pool
 #
-# Write what a discriminator is shown. `pool` is a list of at most `size` pictures. While it is not full, the new `fake`
-# is kept and shown. Once it is full, a coin decides: if `swap`, the picture at `slot` is shown, and the new one
-# takes its place; otherwise the new one is shown and *not* kept.
+# Write what a discriminator is shown. `pool` is a list of at most `size` pictures.
+#
+# - While the pool is not full, the new `fake` is kept and shown.
+# - When it is full and `swap` is true, the picture at `slot` is shown, and the new one takes its place.
+# - When it is full and `swap` is false, the new one is shown and *not* kept.
 
 
 # %%
@@ -796,12 +826,16 @@ check("3-pool", pooled)
 # %% [markdown]
 # ### Exercise 6 — which mistake is it?
 #
-# Five sheets, one mistake each, and a healthy run to compare: seed 0, 1,500 steps, without the mask. On the left A:
-# `real_a`, `fake_b`, `cycled_a`, `same_a`; on the right B, the same way. Below are the losses, averaged over both
-# directions. Without the mask even the healthy run spoils its walls, so compare each sheet with that one, and the
-# curves first: which of them lies elsewhere, and which two part? A warning: one mistake hardly shows in so short a
-# run, and another even does the walls some good. Find the three clear ones first. The names are "no cycle loss", "no
-# identity loss", "no pool", "batch norm" and "strong discriminators".
+# There are five sheets, one mistake each, and a healthy run to compare: seed 0, 1,500 steps, without the mask.
+#
+# - On the left is A: `real_a`, `fake_b`, `cycled_a`, `same_a`. On the right is B, in the same order.
+# - Below are the losses, averaged over both directions.
+# - Without the mask even the healthy run spoils its walls, so compare each sheet with that one.
+# - Start with the curves. Which one differs from the healthy run, and which two move apart?
+# - One mistake hardly shows in so short a run, and another even improves the walls a little. Find the three clear
+#   ones first.
+#
+# The names are "no cycle loss", "no identity loss", "no pool", "batch norm" and "strong discriminators".
 
 # %%
 for name in ("1", "2", "3", "4", "5", "healthy"):
@@ -824,5 +858,5 @@ check("3-mistakes", answers)
 #   the method; the settings used here are in its appendix.
 # - Mao et al. (2017), *Least Squares Generative Adversarial Networks*: why squares.
 # - Shrivastava et al. (2017), *Learning from Simulated and Unsupervised Images through Adversarial Training*: the pool.
-# - Mejjati et al. (2018), *Unsupervised Attention-guided Image-to-Image Translation*: the mask that keeps backgrounds
-#   where they are, which the class profile uses.
+# - Mejjati et al. (2018), *Unsupervised Attention-guided Image-to-Image Translation*: the mask that keeps the
+#   background unchanged, which the class profile uses.
