@@ -244,7 +244,7 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 #
 # A number means little alone, so here are two baselines that learned nothing:
 #
-# - The **unchanged input** is the picture itself.
+# - The **unchanged input** is the picture itself; `copy_fruit_psnr` is its PSNR inside the fruit.
 # - **Colour matching** shifts and stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
@@ -315,8 +315,8 @@ plot
 
 # %% [markdown]
 # Held-out real oranges lie around zero, on both sides: compare all other rows with this one. (With the 128 px pairs it
-# lies a little above, because training pictures are JPEGs and test pictures PNGs, and KID sees that.) What do 48
-# pictures tell, in the class profile?
+# lies a little above: training pictures are JPEGs, test pictures PNGs, and KID sees that.) What do 48 pictures tell, in
+# the class profile?
 #
 # - They tell real from translated, and translated from unchanged, in every draw.
 # - They cannot tell whether colour matching is better than the unchanged input. The two clouds overlap, and a study
@@ -466,8 +466,8 @@ check("4-to-picture", to_picture)
 # %% [markdown]
 # ### Exercise 2 — PSNR inside a mask
 #
-# Write the PSNR of a picture against the truth, both in [0, 1] with shape (height, width, 3), counting only the
-# pixels where `mask` (height, width) is 1.
+# Write the PSNR of a picture against the truth, both in [0, 1] with shape (height, width, 3). Count only the pixels
+# where `mask` (height, width) is 1.
 
 
 # %%
