@@ -63,7 +63,7 @@ def _square(image):
 
 
 def short(cards):
-    """The gallery as a Markdown table for the README: the pictures, and what is not the same for all."""
+    """Return the gallery as a Markdown table for the README: the pictures, and what differs between them."""
     cells = [
         f"![The photograph and the style, and the {name} in that style](docs/images/style_{name}.jpg)<br>"
         f"{name.capitalize()}, {card['style'].replace('_', ' ')}: {card['cpu_seconds']} CPU seconds"
@@ -79,11 +79,11 @@ def short(cards):
 
 
 def page(cards):
-    """The gallery as Markdown."""
+    """Return the gallery page as Markdown."""
     lines = ["# Gallery of lesson 5", ""]
     lines += [
-        "Made by `python benchmarks/gallery.py`: photographs from scikit-image, styles painted by",
-        "`labutils.scenes.styles`. Seconds are CPU time, summed over all cores.",
+        "`python benchmarks/gallery.py` makes this page. Photographs are from scikit-image, styles are painted by",
+        "`labutils.scenes.styles`. Seconds are CPU time, summed over all cores. Style loss is given before → after.",
         "",
     ]
     for name, card in cards.items():

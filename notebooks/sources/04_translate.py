@@ -9,19 +9,19 @@
 # %% [markdown]
 # # Lesson 4: translating pictures
 #
-# A trained generator is a file of numbers. This lesson loads two of them, translates pictures both ways and back,
-# and then spends most of its time on the harder question: how good are the results, and how would you know?
+# A trained generator is a file of numbers. This lesson loads two of them and translates pictures both ways and back.
+# Most of the time goes to the harder question: how good are the results, and how would you know?
 #
 # **What you will be able to do**
 #
-# - load a generator from weights and a card, and say why a whole saved model is not something to accept from strangers;
+# - load a generator from weights and a card, and say why you should not open a stranger's whole model;
 # - translate A→B→A and B→A→B, single photographs of any shape, and folders;
-# - measure a translation with and without a truth: PSNR, SSIM, baselines, a classifier, KID with its error;
-# - tell why a small cycle error proves nothing, and find the failures without looking at every picture;
-# - hand a generator on, and train one on your own pictures.
+# - measure a translation with and without a right answer (a truth): PSNR, SSIM, baselines, a classifier, KID with its
+#   error;
+# - say why a small cycle error proves nothing, and find the failures without looking at every picture;
+# - export a generator, and train one on your own pictures.
 #
-# **Before you start:** lesson 3, or just its idea: this lesson brings trained generators along. **Time:** 60
-# minutes.
+# **Before you start:** lesson 3, or just its idea: trained generators come with the course. **Time:** 60 minutes.
 
 # %%
 import dataclasses
@@ -46,11 +46,11 @@ print(f"Profile {lab.name}: {lab.cost}.")
 # %% [markdown]
 # ## Load two generators
 #
-# The course ships pairs trained with lesson 3's code; `translate.shipped()` lists them. A generator is two files. The
-# card is a text that says how the network is built, what it was trained on and how well it does. `load_generator`
-# builds the network from the card's `spec` with the course's own code, compares the SHA-256 of the weight file with the
-# card's, and fills the numbers in. The lesson then works at the size that the generators were trained for. Two more
-# pairs, `orchard128-unet` and `orchard128-resnet`, were trained on pictures of 128 pixels.
+# The course ships pairs trained with lesson 3's code (`translate.shipped()` lists them): `orchard64`, loaded here, and,
+# for 128 pixels, `orchard128-unet` and `orchard128-resnet`. A generator is two files, weights and a card. The card is a
+# text that says how the network is built, what it was trained on and how well it does. `load_generator` builds the
+# network from the card's `spec`, compares the SHA-256 of the weight file with the card's, and loads the weights. From
+# here on, the lesson works at the size that these generators were trained for.
 
 
 # %%
@@ -66,11 +66,14 @@ for key, value in card.items():
     print(f"{key}: {value}")
 
 # %% [markdown]
-# Why not one file with everything? Older tutorials save a whole model, `model.save("g.h5")`. Such a file also says
-# which *layers* to build, and where Keras does not know one, it must be given: `load_model("g.h5", custom_objects=
-# {"InstanceNormalization": InstanceNormalization})`. With weights alone there is nothing to look up: code builds the
-# network. And a whole model may hold a `Lambda` layer, which is Python code. Opening the file runs it. The same goes
-# for `pickle`, and this is how little it takes:
+# Why not one file with everything, as older tutorials write it with `model.save("g.h5")`? Such a whole model also says
+# which *layers* to build. That has two disadvantages:
+#
+# - A layer that Keras does not know must be given: `load_model("g.h5", custom_objects={"InstanceNormalization":
+#   InstanceNormalization})`. With weights alone, code builds the network, and nothing must be looked up.
+# - A whole model may hold a `Lambda` layer, which is Python code. Opening the file runs it.
+#
+# The same is true of `pickle` files. The next cell shows how little it takes:
 
 
 # %%
@@ -90,21 +93,20 @@ except translate.WeightsError as error:
     print("load_generator:", error)
 
 # %% [markdown]
-# It was only `print`; it could have been anything that you may do on this computer. `load_generator` looks at the
-# first bytes, opens nothing but HDF5 files whose hash is the card's, and reads nothing but arrays of finite numbers,
-# of the right shapes, that lie in the file itself. Numbers cannot run. They also load in every version of Keras, which
-# whole models do not.
+# Here it was only `print`. It could have been anything that you may do on this computer. `load_generator` opens only
+# HDF5 files whose hash is the card's. It reads only arrays of finite numbers, of the right shapes, stored in the file
+# itself. Numbers cannot run, and they load in every version of Keras, which whole models do not.
 #
 # ## Yours, or the shipped one
 #
-# Lesson 3 ended with a choice, one step for each direction. Which pair goes on, yours or the shipped one? Again not
-# the test pictures decide, which are to judge it below, but the validation scenes: `gain` is how much nearer to the
-# truth a translation is, inside the fruit, than the unchanged picture, in decibels (dB; more on them where we measure).
-# Yours is taken if it gains more than 1 dB both ways.
+# Lesson 3 chose one step for each direction. Which pair do we use now, yours or the shipped one? The test pictures
+# judge the result below, so the validation scenes choose again. `gain` says how much nearer to the truth a translation
+# is, inside the fruit, than the unchanged picture, in decibels (dB, explained below). Your pair is taken if it gains
+# more than 1 dB both ways.
 
 # %%
 place = profile.home("runs", f"lesson3-{lab.name}", "generators")
-if own_size == lab.size and (place / "chosen-ba.json").exists():  # the smoke profile's are smaller
+if own_size == lab.size and (place / "chosen-ba.json").exists():  # smaller in the smoke profile
     pairs["yours"] = load_pair(place / "chosen")
 scenes = published.validation(lab)
 gains = {name: [metrics.report(pair[d], scenes, d)["gain"] for d in pair] for name, pair in pairs.items()}
@@ -115,15 +117,15 @@ generators = pairs[chosen]
 print(f"From here on: {chosen}")
 
 # %% [markdown]
-# With real photographs there is no such number: then choose by looking, at the same few test pictures for every step,
-# or by the measures below that need no truth.
+# Real photographs have no such number. Then choose by looking at the same few test pictures for every step, or by the
+# measures below that need no truth.
 #
 # ## There and back
 #
-# Apples to oranges and back, then oranges to apples and back, on pictures that were not trained on. Pictures go in
-# and come out as numbers in [-1, 1]. The last row is the identity: `generator_ba`, which makes apples, is given an
-# apple, and should leave it alone. The second cell makes the same trips from the archive of the older tutorials, which
-# keep a dataset as two arrays of bytes in one NumPy file.
+# The next cell translates held-out apples to oranges and back, then held-out oranges to apples and back. Generators
+# take and return numbers in [-1, 1]. The last row is the identity: `generator_ba`, which makes apples, gets an apple
+# and should not change it. The second cell makes the same round trips from the archive of older tutorials: a dataset as
+# two arrays of bytes in one NumPy file.
 
 # %%
 generator_ab, generator_ba = generators["ab"], generators["ba"]
@@ -157,14 +159,14 @@ plots.grid(
 
 # %% [markdown]
 # The numbers say by how many grey levels of 255 the average pixel differs from the real picture. A fruit of the right
-# kind is hardly touched. On the round trip a red apple may come back green or yellow: an orange does not say which
-# apple it was, and nothing but a hidden note could tell.
+# kind is hardly changed. On the round trip a red apple may come back green or yellow, because an orange does not say
+# which apple it was. Only a hidden note could say it.
 #
 # ## One photograph, any shape
 #
-# Choose a picture or upload your own, from a telephone for example: its EXIF orientation is obeyed. Drag the slider
-# "wipe line at (%)": left of the line is before, right of it after. Save writes a PNG with the generator's name and
-# hash among its text fields.
+# Choose a picture or upload your own. A telephone's photograph is turned upright, as its EXIF orientation says. Drag
+# the slider "wipe line at (%)": the original is left of the line, the translation right of it. Save writes a PNG file;
+# the generator's name and hash are among its text fields.
 
 # %%
 scenes = [orchard.render_pair(seed, size=70).a for seed in (100_013, 100_008)]
@@ -174,8 +176,8 @@ panel = TranslatePanel({"apples to oranges": generator_ab, "oranges to apples": 
 panel
 
 # %% [markdown]
-# Behind it is `translate.apply`. It continues the picture by reflection to a size that the network can halve, scales to
-# [-1, 1], calls the generator, scales back and crops. For a size that needs no padding, by hand:
+# The panel calls `translate.apply`. It pads the picture by reflection to a size that the network can halve, scales to
+# [-1, 1], calls the generator, scales back and crops. The next cell does it by hand, for a size that needs no padding:
 
 # %%
 panel.wait(120)
@@ -183,18 +185,18 @@ part = wide[:64, :128]
 by_hand = (np.asarray(translate.any_size(generator_ab)(part[None] / np.float32(127.5) - 1))[0] + 1) * 127.5
 assert np.abs(translate.apply(generator_ab, part) - by_hand).max() <= 0.501
 wide_b, coffee_b = (translate.apply(generator_ab, picture, tile=None) for picture in (wide, coffee))
-plots.grid([[wide, wide_b], [coffee, coffee_b]], scale=3, alt="Two apples become oranges; a cup of coffee stays one.")
+plots.grid([[wide, wide_b], [coffee, coffee_b]], scale=3, alt="Two apples become oranges; a coffee cup stays a cup.")
 
 # %% [markdown]
-# The two scenes, 70 by 140 pixels, work: a convolution does not care about the shape. It does care about scale, and
-# about what it has seen. The photograph shows nothing of an orchard, in which most fruit are 20 to 35 pixels wide, and
-# the generator has nothing sensible to do with it: it paints parts of a red saucer orange.
+# The two scenes, 70 by 140 pixels, work, because a convolution takes any shape. But scale matters, and so does what the
+# generator has seen. In the orchard most fruit are 20 to 35 pixels wide. The photograph shows no orchard, so the
+# generator does nothing sensible: it paints parts of a red saucer orange.
 #
-# **Large pictures** are translated in overlapping tiles, so that memory does not grow with the picture. They are
-# blended only where each tile is right: a margin as wide as the network's view is thrown away. Then tiles give what the
-# whole picture gives, except for one thing: instance normalisation takes its mean and deviation from what it is shown,
-# and a tile is not the picture. Here are both, the one without normalisation untrained, as its fresh weights show the
-# same:
+# **Large pictures** are translated in overlapping tiles, so that memory does not grow with the picture. Each tile's
+# margin, as wide as the network's view, is thrown away, and the rest is blended. Then tiles give what the whole picture
+# gives, with one exception: instance normalisation. It takes mean and deviation from its input, and a tile's are not
+# the picture's. The next cell compares both; the generator without normalisation is untrained, because fresh weights
+# show the same.
 
 # %%
 plain = models.build({**generator_ab.spec, "image_size": None, "normalization": "none"})
@@ -204,7 +206,7 @@ for name, generator in (("without normalisation", plain), ("with instance normal
     maps[name] = np.abs(whole - tiled).max(axis=-1)
     print(f"{name}: tiles differ from the whole by at most {maps[name].max()} levels")
 assert maps["without normalisation"].max() <= 1
-plot = plots.Plot(figsize=(8, 3), alt="Where tiles differ from the whole: nowhere, and, with normalisation, smoothly.")
+plot = plots.Plot(figsize=(8, 3), alt="Tiles minus whole: zero without normalisation, smooth patches with it.")
 for axis, (name, levels) in zip(plot.subplots(1, 2), maps.items(), strict=True):
     shown = axis.imshow(levels, cmap="viridis", vmin=0, vmax=max(1, maps["with instance normalisation"].max()))
     axis.set(xticks=[], yticks=[], title=name)
@@ -212,13 +214,16 @@ plot.colorbar(shown, ax=plot.axes, label="levels of 255")
 plot
 
 # %% [markdown]
-# On the left nothing differs but, at most, a rounding. On the right the two disagree where something is painted, the
-# more the tile's contrast differs from the picture's; but neighbouring tiles are mixed over a wide strip, and no seam
-# shows.
+# On the left nothing differs, except by a rounding. On the right the two differ where something is painted, and more
+# where the tile's contrast differs more from the picture's. No seam shows, because neighbouring tiles are blended over
+# a wide strip.
 #
-# **A whole folder** goes by one command, which also makes a sheet of originals beside translations. In a shell, in the
-# folder of the course: `.venv/bin/python -m labutils.translate FOLDER --generator orchard64-ab --out DIR
-# --contact-sheet`. The same from here, on six scenes of different sizes:
+# **A whole folder** is translated by one command, which also makes a sheet of originals beside translations. In a
+# terminal, in the folder of the course:
+#
+#     .venv/bin/python -m labutils.translate FOLDER --generator orchard64-ab --out DIR --contact-sheet
+#
+# The next cell does the same for six scenes of different sizes.
 
 # %%
 source, target = (profile.home("runs", f"six-scenes-{lab.name}", name) for name in ("apples", "oranges"))
@@ -232,52 +237,58 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # ## Measure against the truth, and against doing little
 #
 # The orchard can draw the right answer for each held-out apple. Inside the mask, where fruit are, a translation should
-# be near to it; outside, nothing should change. PSNR is -10 · log10 of the mean squared error of pictures in [0, 1],
-# in decibels; higher is better. SSIM compares structure in windows of 7 pixels. A number means little alone, so here
-# are two rivals that learned nothing: **the copy** hands the picture back, and **colour matching** shifts and
-# stretches each colour channel until mean and contrast are those of the other domain.
+# be near to it. Outside, nothing should change. Two numbers measure this, and higher is better:
+#
+# - **PSNR** is -10 · log10 of the mean squared error of pictures in [0, 1], in decibels.
+# - **SSIM** compares structure in windows of 7 pixels.
+#
+# A number means little alone, so here are two baselines that learned nothing:
+#
+# - The **unchanged input** is the picture itself; `copy_fruit_psnr` is its PSNR inside the fruit.
+# - **Colour matching** shifts and stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
-rivals = {d: {"copy": metrics.copy, "colour matching": measure.colour_matching(root, d)} for d in generators}
+rivals = {d: {"unchanged input": metrics.copy, "colour matching": measure.colour_matching(root, d)} for d in generators}
 for direction, generator in generators.items():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
         print("   ", {key: round(value, 2) + 0.0 for key, value in metrics.report(rival, root, direction).items()})
 
 # %% [markdown]
-# `gain` is what is won over the copy; 3 dB mean half the squared error. Colour matching wins little inside, because
-# fruit are a small part of the picture, and it spoils the rest. (The copy leaves the rest as it is, to a rounding:
-# hence its 175 dB or so. Its SSIM there is still below 1, as windows next to a fruit see the wrong one.)
+# `gain` is the PSNR inside the fruit minus that of the unchanged input; 3 dB mean half the squared error. Colour
+# matching gains little inside, because fruit are a small part of the picture, and it spoils the rest. (The unchanged
+# input has the right background, except for a rounding: hence about 175 dB. Its SSIM there is still below 1, because
+# windows next to a fruit see the wrong fruit.)
 #
 # ## Without a truth: a judge
 #
-# Real photographs have no right answer. One way out is to train a small **classifier** on the training folders, A
-# against B, and to ask how many translations it takes for the real thing. It has never seen a translation.
+# Real photographs have no right answer. A small **classifier** can judge instead: train it on the training folders to
+# tell A from B. It has never seen a translation. How many translations does it take for real oranges?
 
 # %%
 classifier = measure.DomainClassifier(lab.size).fit(root)
-print(f"right about {classifier.accuracy(root):.1%} of the real held-out pictures")
+print(f"The classifier is right about {classifier.accuracy(root):.1%} of the real held-out pictures")
 real = pipeline.pictures(root, "testA", lab.size) / 2 + 0.5
 fakes = {name: metrics.translated(rival, real) for name, rival in (rivals["ab"] | {"trained": generator_ab}).items()}
 for name, fake in fakes.items():
     print(f"{name}: {classifier.accepts(fake, 'b'):.1%} taken for real oranges")
 
 # %% [markdown]
-# Acceptance is a necessary sign, not a sufficient one: the same perfect orange for every apple would be accepted, too,
-# and what a classifier does not look at may be as wrong as it likes. (In the smoke profile it learned from 32 pictures,
-# and its word is worth as much.)
+# Acceptance is necessary, but not sufficient. The same perfect orange for every apple would be accepted too. What the
+# classifier does not look at may be wrong. (In the smoke profile it learned from 32 pictures, so do not trust it
+# there.)
 #
 # ## Without a truth: KID
 #
-# Another way out compares two *sets* of pictures. Describe each by what a network trained on ImageNet sees, and ask
-# whether the two clouds of points could be one. The **Kernel Inception Distance** does so with the kernel
-# k(x, y) = (x·y / channels + 1)³: the mean over pairs of different pictures within each set, less twice the mean
-# between the sets. It is 0 on average for two samples of one distribution, so it may also come out negative. The
-# customary network is Inception, an 88 MB download (`features_of(pictures, "inception")`); the course's own VGG
-# features do as well, but numbers of different networks cannot be compared.
+# Another way compares two *sets* of pictures. A network trained on ImageNet turns each picture into a point: could both
+# clouds of points come from one distribution? The **Kernel Inception Distance** (KID) uses the kernel k(x, y) = (x·y /
+# channels + 1)³. KID is the mean kernel over pairs of different pictures within each set, minus twice the mean between
+# the sets. For two samples of one distribution it is 0 on average, so it may be negative.
 #
-# The error is a **jackknife**: how much the value moves when each picture in turn is left out. And as 48 pictures are
-# what a small study has, the figure draws 48 of each set a hundred times over: what could such a study have found?
+# - **Network**: the usual one is Inception, an 88 MB download (`features_of(pictures, "inception")`). The course's VGG
+#   features work as well, but values from different networks cannot be compared.
+# - **Error**: a **jackknife** says how much the value moves when each picture in turn is left out.
+# - **Figure**: a small study has 48 pictures. Draw 48 of each set a hundred times: what could such a study have found?
 
 
 # %%
@@ -290,40 +301,43 @@ oranges = shown(pipeline.pictures(root, "trainB", lab.size, limit=200) / 2 + 0.5
 held_out = pipeline.pictures(root, "testB", lab.size, limit=100) / 2 + 0.5
 points = {name: shown(pictures, 100) for name, pictures in ({"real, held out": held_out} | fakes).items()}
 few = min(48, len(held_out) - 2)
-plot = plots.Plot(figsize=(7, 2.6), alt="KID of 48 pictures, drawn 100 times: real oranges around 0, the fakes apart.")
+plot = plots.Plot(figsize=(7, 2.6), alt="KID of 48 pictures, drawn 100 times: real oranges around 0, fakes higher.")
 axis = plot.subplots()
 for row, (name, x) in enumerate(points.items()):
     value, error = measure.kid(x, oranges)
     draws = [measure.kid(*(random.permutation(p)[:few] for p in (x, oranges)))[0] for _ in range(100)]
     axis.scatter(draws, row + random.uniform(-0.25, 0.25, 100), s=8, color=plots.COLOURS[row])
-    print(
-        f"{name}: KID {value:.3f} ± {error:.3f} of all, {np.mean(draws):.3f} ± {np.std(draws):.3f} over draws of {few}"
-    )
+    print(f"{name}: KID {value:.3f} ± {error:.3f} (all), {np.mean(draws):.3f} ± {np.std(draws):.3f} (draws of {few})")
 axis.axvline(0, color="0.5", linewidth=0.8)
 axis.invert_yaxis()
 axis.set(yticks=range(len(points)), yticklabels=points, xlabel=f"KID of {few} pictures")
 plot
 
 # %% [markdown]
-# Held-out real oranges lie around zero, on both sides: that row is the ruler for all others. (With the pairs of 128
-# pixels it lies a little above: there KID sees that training pictures were kept as JPEGs and test pictures as PNGs.)
-# In the class profile, 48 pictures tell real from translated, and translated from untouched, in every single draw.
-# They cannot tell whether colour matching is better than the copy: the two clouds overlap, and a study that drew once
-# may have found either. Nor could they rank two trained generators that differ by less than a cloud is wide. Four
-# times the pictures halve the width of the three lower clouds, and the ruler's even more. (The draws share pictures,
-# so they spread a little less than fresh ones would.)
+# Held-out real oranges lie around zero, on both sides: compare all other rows with this one. (With the 128 px pairs it
+# lies a little above: training pictures are JPEGs, test pictures PNGs, and KID sees that.) What do 48 pictures tell, in
+# the class profile?
+#
+# - They tell real from translated, and translated from unchanged, in every draw.
+# - They cannot tell whether colour matching is better than the unchanged input. The two clouds overlap, and a study
+#   that drew once may have found either.
+# - They cannot rank two trained generators that differ by less than a cloud is wide.
+# - Four times the pictures halve the width of the three lower clouds, and narrow the first one even more. (The draws
+#   share pictures, so they spread a little less than fresh ones would.)
 #
 # ## A small cycle error proves nothing
 #
-# It is tempting to judge a CycleGAN by its cycle error, which needs no truth. Here is a caricature of how to cheat. One
-# "generator" answers every apple with *some* orange, whichever comes, and adds the apple to it, fifty times fainter.
-# The way back takes the orange away and turns the brightness up. This is **steganography**: a note that nobody sees.
-# The test for it is to disturb the fake a little, and to cycle again.
+# It is tempting to judge a CycleGAN by its cycle error, which needs no truth. The next cell cheats:
+#
+# - One "generator" answers every apple with *some* orange, and adds the apple to it, fifty times fainter.
+# - The way back subtracts the orange and makes the rest fifty times brighter.
+#
+# Such a hidden note is called **steganography**. To test for it, disturb the fake a little, and cycle again.
 
 # %%
 any_orange = real_b[::-1]
 cheats = {
-    "caricature": (lambda a: any_orange + a / 50, lambda b: (b - any_orange) * 50),
+    "cheat": (lambda a: any_orange + a / 50, lambda b: (b - any_orange) * 50),
     "trained": generators.values(),
 }
 noise = np.random.default_rng(0).normal(0, 0.02, real_a.shape).astype(np.float32)
@@ -334,19 +348,19 @@ for name, (there, back) in cheats.items():
     clean, disturbed = (127.5 * np.abs(trip - real_a).mean() for trip in trips)
     print(f"{name}: cycle error {clean:.2f} levels; with noise of 2.5 levels on the fake {disturbed:.2f}")
     rows, titles = rows + [fake, *trips], titles + [f"{name}: fake_b", "cycled_a", "… with noise"]
-assert disturbed < 3 * clean + 1  # of the trained pair, which came last
-plots.grid(rows, titles, alt="The caricature's way back is perfect until its fakes get a little noise.", black=-1)
+assert disturbed < 3 * clean + 1  # the trained pair: the last of the loop
+plots.grid(rows, titles, alt="The cheat's way back is perfect until its fakes get a little noise.", black=-1)
 
 # %% [markdown]
-# The caricature's cycle error is 0, and its fakes are perfect oranges; just not of these apples. A little noise
-# destroys the way back. The trained pair gets only a little worse: few notes, or none, as the apples that come back in
-# another colour suggest. Long trainings do learn to write them. Either way, a cycle error says nothing about the
-# oranges, and doing nothing at all has the smallest.
+# The cheat's cycle error is 0, and its fakes are perfect oranges, but not of these apples. A little noise destroys the
+# way back. The trained pair gets only a little worse, so it hides few notes or none; apples that come back in another
+# colour suggest the same. Long trainings do learn to hide notes. In any case a cycle error says nothing about the
+# oranges, and the unchanged input has the smallest.
 #
 # ## A gallery of failures
 #
-# An average hides what goes wrong. So sort all held-out pictures by each measure, and look at the worst ten: by the
-# error inside the fruit, by the error outside, by the classifier's doubt, by the cycle error.
+# An average hides what goes wrong. So sort all held-out pictures by each of four measures, and look at the worst ten.
+# The measures are the error inside the fruit, the error outside, the classifier's doubt and the cycle error.
 
 # %%
 errors = measure.errors(generator_ab, generator_ba, classifier, root, "ab")
@@ -357,18 +371,22 @@ titles = [text for measure in gallery for text in (f"worst by {measure}", "trans
 plots.grid(rows, titles, alt="Pairs of rows, an apple picture above its translation: the ten worst by each measure.")
 
 # %% [markdown]
-# Four measures, four kinds of failure. These are the shipped 64 px pair's, in the class profile (if your own pair was
-# chosen above, you look at others): by *fruit*, red apples whose knobbly outline or whose stem stayed, and small ones
-# that were overlooked; by *background*, orange or blurred patches on grass and sky, which no judge of fruit would
-# notice; by the *classifier*, first some yellow apples that were hardly touched, because they are nearly oranges in
-# colour (it had no great doubt of the last of its ten); by *cycle*, large red apples: what got lost is that they were
-# red. The correlations say how much a measure knows of the error inside the fruit: cycle something, the others next to
-# nothing. None stands for another.
+# Four measures find four kinds of failure. For the shipped 64 px pair, in the class profile, they are (your own pair
+# shows others):
+#
+# - *fruit*: red apples whose knobbly outline or stem stayed, and small ones that were overlooked;
+# - *background*: orange or blurred patches on grass and sky, which no judge of fruit would notice;
+# - *classifier*: first some yellow apples that were hardly changed, because their colour is nearly an orange's (the
+#   last of its ten raised no great doubt);
+# - *cycle*: large red apples, whose red got lost.
+#
+# The correlations say how much a measure knows of the error inside the fruit: cycle something, the others next to
+# nothing. So no measure replaces another.
 #
 # ## Hand it on
 #
 # To use a generator without this course, export it: a SavedModel for servers, a TFLite file for telephones. An export
-# is only worth something if it computes the same, so its size, its time and its greatest difference come with it.
+# must compute the same as the original. So the next cell prints its size, its time and its greatest difference.
 
 # %%
 place = profile.home("runs", "exports")
@@ -379,26 +397,26 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
     print(error)
 
 # %% [markdown]
-# Both are code as much as numbers, as a whole model is. Hand them on with their hash, and open only your own.
+# Both files hold code, as a whole model does. Hand them on with their hash, and open only your own.
 #
 # ## Your own pictures
 #
-# The method wants two heaps of pictures that differ in one thing you can name: summer and winter, paintings and
+# The method needs two folders of pictures that differ in one thing you can name: summer and winter, paintings and
 # photographs, your garden by day and by dusk. It changes colours and textures well, shapes badly: a dog will not become
-# a cat. The published sets have about a thousand pictures a heap, and a few hundred will do for a try. Two folders
-# become a dataset by one command in a shell, in the folder of the course:
+# a cat. The published sets have about a thousand pictures a folder; a few hundred will do for a try. In a terminal, in
+# the folder of the course, this command makes a dataset of two folders:
 #
 #     .venv/bin/python -m labutils.datasets prepare FOLDER_A FOLDER_B --root data/mine --size 286
 #
 # Lesson 3 trains on it with `root = profile.home("data", "mine")` in place of `root = published.ensure(lab)`. It
-# refuses to continue the orchard's run: give `training.Run` another folder, such as `profile.home("runs", "mine")`. To
-# go through this lesson with what it made, run these lines after the cell that chooses the best pair:
+# refuses to continue the orchard's run, so give `training.Run` another folder, such as `profile.home("runs", "mine")`.
+# To use the result in this lesson, run these lines after the cell that chooses the best pair:
 #
 #     root, place = profile.home("data", "mine"), profile.home("runs", "mine", "generators")
 #     generators = load_pair(place / "step-00003000")  # or another of the steps kept there
 #
-# Cells that need a truth then stop and say so (the measure against the truth; the gallery): go on with the cell after
-# them. The round trips, the panel, the classifier, KID and the cycle error do without.
+# Cells that need a truth then stop and say so: the measure against the truth, and the gallery. Go on with the cell
+# after them. The round trips, the panel, the classifier, KID and the cycle error need no truth.
 #
 # For the paper's horses and zebras, or for Monet, on a machine with a GPU:
 #
@@ -407,8 +425,8 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 #     .venv/bin/python -m labutils.datasets download monet2photo
 #     LAB_PROFILE=full make lab
 #
-# Then in lesson 3, after `lab = profile.load()`, put the line that this cell prints. An epoch passes the larger folder
-# once, so the plans differ in steps.
+# Then put one of the lines that the next cell prints into lesson 3, after `lab = profile.load()`. An epoch passes the
+# larger folder once, so the numbers of steps differ.
 
 # %%
 for name in ("horse2zebra", "monet2photo"):
@@ -420,18 +438,18 @@ for name in ("horse2zebra", "monet2photo"):
 # %% [markdown]
 # ## Summary
 #
-# - Weights and a card travel safely; whole models from strangers do not.
-# - A convolutional generator takes any shape, and is at home only at the scale it learned.
-# - With truth, measure against it, and against rivals that learned nothing.
-# - Without truth, a classifier and KID tell bad from good, with an error that depends on how many pictures you have.
-# - A cycle error alone proves nothing. Sort by every measure, and look at the worst.
+# - Weights with a card are safe to open; a stranger's whole model is not.
+# - A convolutional generator takes any shape, but works well only at the scale it learned.
+# - With a truth, measure against it, and against baselines that learned nothing.
+# - Without a truth, a classifier and KID tell bad from good. Their error depends on how many pictures you have.
+# - A cycle error alone proves nothing. Sort by every measure, and look at the worst pictures.
 #
 # ## Exercises
 #
 # ### Exercise 1 — back to a picture
 #
-# A generator returns numbers in [-1, 1]. Write the way back to uint8 in [0, 255], rounded to the nearest level. Sums of
-# pictures may lie a little outside: what is below -1 becomes 0, and what is above 1 becomes 255.
+# A generator returns numbers in [-1, 1]. Convert them to uint8 in [0, 255], rounded to the nearest level. Some values
+# may lie a little outside: what is below -1 becomes 0, and what is above 1 becomes 255.
 
 
 # %%
@@ -448,8 +466,8 @@ check("4-to-picture", to_picture)
 # %% [markdown]
 # ### Exercise 2 — PSNR inside a mask
 #
-# Write the PSNR of a picture against the truth, both in [0, 1] with shape (height, width, 3), counting only the
-# pixels where `mask` (height, width) is 1.
+# Write the PSNR of a picture against the truth, both in [0, 1] with shape (height, width, 3). Count only the pixels
+# where `mask` (height, width) is 1.
 
 
 # %%
@@ -467,8 +485,8 @@ check("4-masked-psnr", masked_psnr)
 # %% [markdown]
 # ### Exercise 3 — the nearest right answer
 #
-# An orange may have been a red, a green or a yellow apple. Given a translation and a list of right answers, return
-# the index of the one with the least squared error.
+# For an orange, a red, a green and a yellow apple are all right. Given a translation and a list of right answers,
+# return the index of the one with the least squared error.
 
 
 # %%
@@ -502,9 +520,9 @@ check("4-pad", rows_to_add)
 # %% [markdown]
 # ### Exercise 5 — KID
 #
-# Write the value of `measure.kid` for two sets of points, `x` with shape (n, channels) and `y` (m, channels): the mean
-# kernel over all pairs of *different* points of `x`, the same for `y`, less twice the mean over all pairs of one of
-# each. The kernel is (x·y / channels + 1)³.
+# Write the value of `measure.kid` for two sets of points, `x` with shape (n, channels) and `y` (m, channels). Add the
+# mean kernel over all pairs of *different* points of `x` and the same for `y`. Subtract twice the mean over all pairs
+# of one point of `x` and one of `y`. The kernel is (x·y / channels + 1)³.
 
 
 # %%

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Lesson 5: Style transfer
 #
-# A CycleGAN learned a translation from two folders of pictures. Here there is no folder and no training: one
-# photograph, one painting, and a search for the picture that has the content of the first and the manner of the
-# second. The variables of this search are the pixels themselves.
+# A CycleGAN learned a translation from two folders of pictures. This lesson needs no folder and no training, only one
+# photograph and one painting. It searches for a picture with the content of the photograph and the style of the
+# painting. The variables of this search are the pixels themselves.
 #
 # **What you will be able to do**
 #
 # - look at a picture through the layers of a trained network, and say what each layer keeps
 # - write the content loss, the Gram matrix, the style loss and the total variation, and check them
 # - run the search with L-BFGS and with Adam, steer it while it runs, and read its curves
-# - say which normaliser a text uses, and why its weights do not fit another text
+# - say which normaliser a tutorial uses, and why its weights do not fit another tutorial
 # - say when style transfer is the right tool, and when a CycleGAN is
 #
 # **Before you start:** lesson 2 for convolutions. Nothing of the other lessons is loaded. **Time:** 75 minutes.
@@ -34,19 +34,19 @@ vgg = features.vgg()
 small, few = lab.style_size // 2, max(3, lab.style_steps // 3)
 
 # %% [markdown]
-# VGG is a network that was trained to name what is in a photograph, by its authors in 2014. If VGG19 lies in Keras'
-# cache it is taken; else the course brings the first nine layers of VGG16, rounded to 8 bits. Nothing is downloaded.
-# Under each figure it says whose features made it. If the classifier lies in the cache too, it can tell us first
-# whether the network sees.
+# VGG is a network of 2014 that its authors trained to name what is in a photograph. If VGG19 is in Keras' cache, this
+# lesson uses it; else it uses the first nine layers of VGG16, which the course ships in 8 bits. Nothing is downloaded.
+# The caption of each figure says whose features made it. If the classifier is in the cache too, the next cell prints
+# what it recognises.
 #
 # ## What the layers see
 #
-# Each layer answers with a stack of maps: bright where its pattern occurs. We look at a photograph through three of
-# them, and show the four channels of each that answer most.
+# Each layer answers with a stack of maps that are bright where a pattern occurs. The next cell sends a photograph
+# through three layers. It shows the four channels of each that answer most.
 
 # %%
 photo = pictures.resize(data.coffee(), lab.style_size)
-print("A VGG19 classifier takes it for:", imagenet.predict(photo) or "(there is none in Keras' cache)")
+print("VGG19 recognises:", imagenet.predict(photo) or "(no classifier in Keras' cache)")
 maps = vgg(photo[None].astype("float32"))
 layers = ["block1_conv2", "block2_conv2", "block4_conv2"]
 rows, viridis = [], colormaps["viridis"]
@@ -59,15 +59,16 @@ plots.grid(
 )
 
 # %% [markdown]
-# The first block sees edges and colours, pixel by pixel. The fourth block sees few, coarse places, where something
-# like a rim or a handle is: it knows *what is where* and has forgotten the exact pixels. So we shall compare
+# The first block sees edges and colours, pixel by pixel. The maps of the fourth block have few, coarse places, bright
+# where something like a rim or a handle is. It knows *what is where* and has forgotten the exact pixels. So we compare
 # **content** in a deep layer.
 #
 # ## The losses, each in a line or two
 #
-# *Content* compares the maps of two pictures place by place. *Style* must not know the place: it asks only which
-# channels fire **together**. That is the Gram matrix, the mean product of each two channels over all positions.
-# *Total variation* measures noise: how much neighbouring pixels differ.
+# - *Content* compares the maps of two pictures place by place.
+# - *Style* must not know the place: it asks only which channels fire **together**. The **Gram matrix** says so: for
+#   each two channels, it holds the mean of their product over all positions.
+# - *Total variation* measures noise: how much neighbouring pixels differ.
 
 
 # %%
@@ -94,8 +95,8 @@ def total_variation(image):
 
 # %% [markdown]
 # Content and style are divided by the target's own sum of squares: 0 means "the same", 1 "as far off as maps that are
-# all zero". A painted picture can lie above 1 and still show its content.
-# The course's engine uses the same functions; to be sure, we compare with it and with NumPy on random numbers.
+# all zero". A painted picture can lie above 1 and still show its content. The course's engine uses the same functions.
+# The next cell compares ours with it and with NumPy, on random numbers.
 
 # %%
 random = np.random.default_rng(0)
@@ -118,9 +119,9 @@ print("Content, Gram matrix, style and variation: equal to labutils.style and to
 # %% [markdown]
 # ## A Gram matrix is a fingerprint of texture
 #
-# Three textures, and the Gram matrices of their first 24 channels in `block2_conv1` (bright: these two channels fire
-# together). Then the same for a texture with its four quarters swapped about: another picture, the same texture. In the
-# last row, the upper left corner of the two maps that fire together most.
+# The next figure shows three textures, and a fourth: grass with its four quarters swapped, another picture with the
+# same texture. Below each is the Gram matrix of its first 24 channels in `block2_conv1`; bright means that two channels
+# fire together. The last row shows the upper left corner of the two maps that fire together most.
 
 # %%
 textures = {"brick": data.brick(), "grass": data.grass(), "gravel": data.gravel()}
@@ -132,7 +133,7 @@ strongest = max(gram.max() for gram in grams.values())
 rows = [list(textures.values()), [viridis(np.sqrt(gram / strongest))[..., :3] for gram in grams.values()], []]
 titles = []
 for name, gram in grams.items():
-    pair = np.unravel_index(np.triu(gram, 1).argmax(), gram.shape)  # the brightest off the diagonal
+    pair = np.unravel_index(np.triu(gram, 1).argmax(), gram.shape)  # the largest value off the diagonal
     two = [fired[name][0, :40, :40, k].numpy() for k in pair]
     rows[2].append(viridis(np.hstack([stack / np.quantile(stack, 0.99) for stack in two]))[..., :3])
     titles.append(f"{name}\nchannels {pair[0]} and {pair[1]}")
@@ -144,23 +145,27 @@ plots.grid(
     rows,
     names,
     titles,
-    alt="textures, their Gram matrices, and two channels that fire together",
+    alt="four textures, their Gram matrices, and two channels that fire together",
     scale=2,
     caption=vgg.source,
 )
 
 # %% [markdown]
-# The bright rows belong to channels that fire often; a bright spot off the diagonal is a pair that fires together:
-# see how the two maps below it light up in the same places. Brick and grass differ; swapping the quarters changes next
-# to nothing, because the matrix holds no places.
+# The bright rows belong to channels that fire often. A bright spot off the diagonal is a pair that fires together: the
+# two maps below it light up in the same places. Brick and grass differ. Swapping the quarters changes next to nothing,
+# because the matrix holds no places.
 #
 # ## Whose weights? The normalisers
 #
-# Every text divides the Gram difference by something else, and its weights belong to its divisor. For Gram matrices of
-# N channels (means over M positions) `sum((gram - target)²)` is multiplied with 1 / (4 N²) by Gatys, with 1 / N² and 1
-# / N⁴ by TensorFlow's and PyTorch's tutorials, and with M² / (4 · 3² · pixels²) by the code of the "Paint" chapter.
-# Below are these numbers, relative to Gatys', for two layers. Our default, `"target"`, makes the loss a share of the
-# style's own strength, which does not depend on size, layer or network.
+# Every tutorial divides the Gram difference by something else, its **normaliser**, and its weights fit only this
+# normaliser. For Gram matrices of N channels (means over M positions), `sum((gram - target)²)` is multiplied with:
+#
+# - 1 / (4 N²) by Gatys;
+# - 1 / N² by TensorFlow's tutorial, and 1 / N⁴ by PyTorch's;
+# - M² / (4 · 3² · pixels²) by the code of the "Paint" chapter.
+#
+# The next cell prints these numbers for two layers, relative to Gatys'. Our default, `"target"`, makes the loss a share
+# of the style's own strength, which does not depend on size, layer or network.
 
 # %%
 height, width = photo.shape[:2]
@@ -176,16 +181,16 @@ except ValueError as error:
     print(f"The Paint chapter's preset: {error}")
 
 # %% [markdown]
-# At `block1_conv1`, where N is 64 and M is all pixels, the "Paint" chapter's *code* counts a difference 455 times as
-# much as Gatys' formula, which the chapter prints: 64² · 4 / (4 · 9) = 455. Take its weights (content 1, style 100,
-# variation 20) with the formula and nothing seems to happen. They are here as `style.PRESETS["paint"]`, with the
-# normaliser that belongs to them; where the features end before `block5_conv2` it says so, as above.
+# At `block1_conv1`, N is 64 and M is all pixels. There the "Paint" chapter's *code* counts a difference 455 times as
+# much as Gatys' formula, which the chapter prints: 64² · 4 / (4 · 9) = 455. With this formula, the chapter's weights
+# (content 1, style 100, variation 20) seem to do nothing. `style.PRESETS["paint"]` holds them with the normaliser that
+# they need. It raises an error, as above, if the features end before `block5_conv2`.
 #
 # ## What content and style mean: reconstructions
 #
-# We start from noise and ask for one thing only: for the content of one layer, or for the style of the first one, two
-# or four blocks of a picture painted by code. The last row asks the same of a VGG with *random* weights: it has the
-# same shape, and has never seen a picture. What it lacks is what training gave.
+# The search now starts from noise, with one loss only. The first row asks for the content of one layer. The second asks
+# for the style of the first one, two or four blocks of a picture painted by code. The last row asks the same of a VGG
+# with *random* weights, which has the same shape and has never seen a picture. The difference is what training gave.
 
 # %%
 brush = styles.paint("brush_strokes", lab.style_size)
@@ -210,15 +215,17 @@ plots.grid(
 )
 
 # %% [markdown]
-# Content: the shallow layer gives the photograph back; from the deep one the shapes come back, the exact pixels do
-# not. Style: one block gives colours and fine grain; two give strokes that flow; four also gather them into large
-# light and dark forms, under some noise after so few iterations. So we take content deep, and style at all depths. The
-# untrained network measures colours and coarse grain well enough, but to know a stroke, it would have had to learn.
+# - Content: the shallow layer gives the photograph back. The deep one gives the shapes back, but not the exact pixels.
+# - Style: one block gives colours and fine grain, two give strokes that flow. Four also gather them into large light
+#   and dark forms, under some noise after so few iterations.
+# - The untrained network measures colours and coarse grain well enough, but recognising strokes takes training.
+#
+# So we take content from a deep layer, and style from all depths.
 #
 # ## The run
 #
-# One compiled function gives the loss and its gradient for all pixels. L-BFGS, from scipy, remembers how the
-# gradient changed over the last ten steps and so guesses the curvature. `callback` sees every iteration.
+# One compiled function gives the loss and its gradient for all pixels. L-BFGS, from scipy, remembers how the gradient
+# changed over the last ten steps, and estimates the curvature from it. `callback` is called after every iteration.
 
 # %%
 transfer = style.StyleTransfer(photo, brush, vgg, content_weight=1, style_weight=10, variation_weight=0.5)
@@ -251,13 +258,13 @@ plots.grid(
 )
 
 # %% [markdown]
-# The loss falls in every iteration: L-BFGS accepts no step that does not lower it. Most of the change comes early;
-# the later iterations set fine strokes. The content term *rises* from 0, because we started from the photograph.
+# The loss falls in every iteration, because L-BFGS accepts no step that does not lower it. Most of the change comes
+# early; the later iterations set fine strokes. The content term *rises* from 0, because we started from the photograph.
 #
 # ## L-BFGS and Adam, from the same start
 #
-# Adam is the optimizer of the other lessons. It scales each pixel's step by that pixel's past gradients and knows
-# nothing of the curvature. Same start, same loss, the time each takes.
+# Adam is the optimizer of the other lessons. It scales each pixel's step by that pixel's past gradients, and does not
+# use the curvature. The next cell runs both from the same start on the same loss, and plots the loss against time.
 
 # %%
 race = style.StyleTransfer(photo_small, brush_small, vgg)
@@ -272,21 +279,27 @@ for name, optimizer, rate in (("L-BFGS", "lbfgs", 0), ("Adam, rate 3", "adam", 3
 plots.curves(lines, xlabel="seconds", alt="loss against time for L-BFGS and Adam", size=(7, 3), caption=vgg.source)
 
 # %% [markdown]
-# An evaluation costs the same for all, one look through VGG and back; L-BFGS sometimes needs two or three for an
+# An evaluation costs the same for all: one pass through VGG and back. L-BFGS sometimes needs two or three for an
 # iteration, to find how far to go. Adam's rate is in levels of 255. At 3 it needs three times as long as L-BFGS; at 10
-# it is as fast, and over 300 iterations it ends lower than L-BFGS does (`benchmarks/README.md`). So why L-BFGS?
-# It has no rate to find, and its loss never rises. Adam can go where L-BFGS cannot: when the loss changes from step to
-# step.
+# it is as fast, and over 300 iterations it ends lower than L-BFGS does (`benchmarks/README.md`). So when to use which?
+#
+# - L-BFGS has no rate to find, and its loss never rises.
+# - Adam still works when the loss changes from step to step. L-BFGS does not.
 #
 # ## The panel
 #
-# Now steer it yourself. The cell below starts the search in the background and returns at once. Move a slider: the
-# change acts at the next iteration, nothing is compiled anew, and L-BFGS, whose memory describes the *old* loss,
-# starts with an empty one and says so. The size, the content layer, the pooling and the colours may be changed as
-# well, and you may upload a photograph and a painting of your own. "Luminance" lays the photograph's colours over
-# the result; "matched statistics" gives the painting the photograph's mean colour and covariance before it is used.
-# When it has ended, Start goes on from the picture it has; to begin anew, run the cell again. Steer as long as you
-# like *before* you run the next cell: it holds the notebook, and with it the panel, until the painting has ended.
+# Now steer the search yourself. The cell below starts it in the background and returns at once.
+#
+# - **Sliders** act at the next iteration, and nothing is compiled again. L-BFGS's memory describes the *old* loss, so
+#   it restarts with an empty memory and says so.
+# - You may also change the size, the content layer, the pooling and the colours, and upload a photograph and a
+#   painting.
+# - **Luminance** lays the photograph's colours over the result. **Matched statistics** gives the painting the
+#   photograph's mean colour and covariance before it is used.
+# - When it has ended, **Start** continues from the present picture. To begin again, run the cell again.
+#
+# Steer as long as you like *before* you run the next cell. That cell blocks the notebook, and with it the panel, until
+# the painting has ended.
 
 # %%
 panel = dashboard.StylePanel(photo, styles.paint("tiles", lab.style_size), vgg, steps=lab.style_steps)
@@ -304,10 +317,9 @@ plots.grid([both], alt="the photograph and what the panel painted", scale=3, cap
 # %% [markdown]
 # ## One engine, many pictures
 #
-# Because weights are variables, one compiled function serves a whole strip: content weights from 0.1 to 10. It also
-# serves other starts: the loss does not say where the search begins, so the second row begins at the photograph, at
-# noise and at the painting. The last picture mixes two styles, three parts brush strokes and one part the waves beside
-# it.
+# Weights are variables, so one compiled function serves a whole row of content weights from 0.1 to 10. It also serves
+# other starts: the second row starts from the photograph, from noise and from the painting. The last picture mixes two
+# styles: three parts brush strokes and one part the waves beside it.
 
 # %%
 strip, starts = [], []
@@ -332,14 +344,14 @@ for axis, title in zip(figure.axes, titles, strict=False):
 figure
 
 # %% [markdown]
-# Along the first row the cup comes back. There is no right weight; it is a matter of taste, and of the normaliser.
-# In the second, the photograph is the safe start; from noise or the painting the content must be found first, and
+# Along the first row the cup comes back. There is no right weight: it is a matter of taste, and of the normaliser. In
+# the second row, the photograph is the safe start. From noise or the painting the content must be found first, and
 # after so few iterations some of the start is still there.
 #
 # ## Coarse to fine
 #
-# Strokes can only grow as large as what VGG sees at once. So paint the picture small first, enlarge the result, and go
-# on from there: small pictures are cheap, and what was a stroke there is a large form here. The style picture is
+# Strokes can only grow as large as what VGG sees at once. So paint the picture small first, enlarge the result, and
+# continue from there. Small pictures are cheap, and a stroke in them becomes a large form here. The style picture is
 # scaled along.
 
 # %%
@@ -349,17 +361,22 @@ began = time.perf_counter()
 fine = style.coarse_to_fine(
     photo, brush, sizes, [few, few, few // 2], vgg, callback=lambda step, image, losses: log.append(losses["total"])
 )
-print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; straight: {history[-1]['total']:.3f}.")
-titles = ["straight", "coarse to fine"]
+print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; at full size only: {history[-1]['total']:.3f}.")
+titles = ["full size only", "coarse to fine"]
 plots.grid(
-    [[painted, fine]], None, titles, alt="the cup painted straight, and coarse to fine", scale=3, caption=vgg.source
+    [[painted, fine]],
+    None,
+    titles,
+    alt="the cup painted at full size, and coarse to fine",
+    scale=3,
+    caption=vgg.source,
 )
 
 # %% [markdown]
-# An iteration at a quarter of the size costs a sixteenth. Is it a quicker way to the *same loss*? No: that was
-# measured at 512 pixels, and both took the same time (`benchmarks/README.md`), because what was painted small has lost
-# the photograph's detail. (Nor does the loss above compare like with like: there were fewer iterations, most of them
-# small.) It is another picture, with larger forms if you look closely: choose with your eyes.
+# An iteration at a quarter of the size costs a sixteenth. But this is no quicker way to the *same loss*. At 512 pixels
+# both took the same time (`benchmarks/README.md`), because the small painting has lost the photograph's detail. (The
+# losses above do not compare like with like: coarse to fine had fewer iterations, most of them small.) It gives another
+# picture, with larger forms if you look closely: choose with your eyes.
 #
 # ## Style transfer or CycleGAN?
 #
@@ -372,14 +389,14 @@ plots.grid(
 # | steered by | weights, live, for this picture | data, and loss weights during training |
 # | fails by | texture in the wrong place (sky in the cup) | invented or erased objects |
 #
-# A painter's one picture: style transfer. "Monet's way of seeing", from all his pictures: a CycleGAN.
+# For the style of one painting, use style transfer. For "Monet's way of seeing", from all his pictures, use a CycleGAN.
 #
 # ## Summary
 #
 # - A trained network measures likeness better than pixels do: deep layers hold content, Gram matrices hold style.
-# - Gram matrices forget places; that is what makes them a measure of texture.
+# - Gram matrices hold no places, so they measure texture.
 # - Weights mean nothing without their normaliser.
-# - L-BFGS suits a smooth loss that stays the same; change the loss and it must forget.
+# - L-BFGS suits a smooth loss that stays the same. When the loss changes, its memory must be emptied.
 #
 # ## Exercises
 #
@@ -404,9 +421,9 @@ check("5-gram", gram)
 # %% [markdown]
 # ### Exercise 2 — Total variation
 #
-# Write `variation(image)` for an array (1, height, width, 3) in [0, 255]. For each pixel that has both neighbours, add
-# the squared difference to the pixel below and that to the pixel on the right; take the mean over these pixels and the
-# colours, and divide by 255².
+# Write `variation(image)` for an array (1, height, width, 3) in [0, 255]. Take each pixel that has a neighbour below
+# and one on the right, and add the two squared differences to them. Take the mean over these pixels and the colours,
+# and divide by 255².
 
 
 # %%
@@ -424,10 +441,10 @@ def variation(image):
 check("5-variation", variation)
 
 # %% [markdown]
-# ### Exercise 3 — Another text's weight
+# ### Exercise 3 — Another tutorial's weight
 #
-# How many times as much as Gatys' formula does the "Paint" code count a difference in `block2_conv1`? It has N = 128
-# channels, and M positions, a quarter of the picture's pixels. (Both formulas are in the section on normalisers.)
+# How many times as much as Gatys' formula does the "Paint" code count a difference in `block2_conv1`? This layer has N
+# = 128 channels, and M is a quarter of the picture's pixels. (Both formulas are in the section on normalisers.)
 
 # %%
 ### BEGIN SOLUTION
@@ -443,8 +460,8 @@ check("5-factor", factor)
 # %% [markdown]
 # ### Exercise 4 — Keep the photograph's colours
 #
-# `pictures.YIQ` turns RGB into brightness Y and two colour axes I and Q: `image @ pictures.YIQ.T`. Give the painted
-# picture's brightness the photograph's colours; return RGB floats (no rounding).
+# `pictures.YIQ` turns RGB into brightness Y and two colour axes I and Q: `image @ pictures.YIQ.T`. Join the painted
+# picture's brightness with the photograph's colours, and return RGB floats (no rounding).
 
 
 # %%
@@ -475,8 +492,8 @@ plots.grid(
 # %% [markdown]
 # ### Exercise 5 — Style layers that fade
 #
-# A known extension weighs shallow layers more. Give the layers `block1_conv1` to `block4_conv1` weights that halve
-# from layer to layer and sum to 1, as a dict that `StyleTransfer(layer_weights=...)` takes.
+# A known extension gives shallow layers more weight. Give the layers `block1_conv1` to `block4_conv1` weights that
+# halve from layer to layer and sum to 1. Write them as a dict that `StyleTransfer(layer_weights=...)` takes.
 
 # %%
 ### BEGIN SOLUTION
@@ -492,8 +509,8 @@ check("5-decay", decayed)
 # %% [markdown]
 # ### Exercise 6 — Two styles, one target
 #
-# Instead of adding two losses, one can mix the Gram matrices. Write the mean of `one` and `two` with the shares `a`
-# and `b` (which need not sum to 1).
+# Instead of adding two losses, one can mix the Gram matrices. Write the weighted mean of `one` and `two` with the
+# shares `a` and `b` (which need not sum to 1).
 
 
 # %%
