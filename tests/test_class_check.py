@@ -58,7 +58,7 @@ def test_everything_missing_is_told_at_once(room, capsys, monkeypatch):
     (room / "pretrained" / "fruit-ab.weights.h5").write_bytes(b"weighty")
     monkeypatch.setattr(class_check, "NEEDED", 1e9)
     monkeypatch.setenv("LAB_MIRROR", str(room / "no mirror"))
-    monkeypatch.setattr(class_check.public, "_fetch", offline)
+    monkeypatch.setattr(class_check.published, "_fetch", offline)
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -70,7 +70,7 @@ def test_everything_missing_is_told_at_once(room, capsys, monkeypatch):
 
 
 def offline(name, *_):
-    raise class_check.public.DownloadError(f"no {name}")
+    raise class_check.published.DownloadError(f"no {name}")
 
 
 def test_a_weight_file_without_its_file_is_named(room):
