@@ -279,7 +279,7 @@ def test_an_upload_of_50_mb_arrives_and_a_larger_one_is_answered_in_words(inside
     assert status_after("telephone.png", 12_000_000) == "ready: telephone.png, repainted ()"
     assert status_after("large.png", 50_000_000) == "ready: large.png, repainted ()"
     assert status_after("huge.png", 120_000_000).startswith(
-        "<b>huge.png has 120 MB, and 50 is the most: save it smaller"
+        "<b>huge.png has 120 MB; the limit is 50 MB. Save it smaller"
     )
     assert status_after("again.png", 50_000_000) == "ready: again.png, repainted ()"
     kernel.end()

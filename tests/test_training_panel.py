@@ -292,7 +292,7 @@ def test_samples_are_browsed_by_step(seen):
     seen.browser.value = 4
     assert seen.samples.value != newest and "Step 4." in seen.caption.value and "at step 4" in seen.measured.value
     assert seen.samples.value == drawing.sheet(samples.read(seen.run.directory / "samples" / "step-00000004.png"))
-    assert "kept of steps 3, 6, 9, 12." in seen.kept.value and "step-00000003-ab" in seen.kept.value
+    assert "saved at steps 3, 6, 9, 12." in seen.kept.value and "step-00000003-ab" in seen.kept.value
     seen.browser.value = 12
     assert seen.samples.value == newest
 
