@@ -393,8 +393,8 @@ def test_a_certificate_makes_it_https(tmp_path):
 
 def test_the_board_says_what_others_can_read():
     text = serve.board("192.0.2.7", 8888, "long-enough", secure=True, given=True)
-    assert "https://192.0.2.7:8888/lab" in text and "long-enough" not in text and "read along" not in text
-    assert "read along" in serve.board("192.0.2.7", 8888, "long-enough", secure=False, given=True)
+    assert "https://192.0.2.7:8888/lab" in text and "long-enough" not in text and "can read everything" not in text
+    assert "can read everything" in serve.board("192.0.2.7", 8888, "long-enough", secure=False, given=True)
 
 
 def test_a_port_in_use_is_said():
