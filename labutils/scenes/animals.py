@@ -22,8 +22,9 @@ STRIPES = 7.5  # per height at the withers
 def skeleton(animal, domain):
     """Return tapering limbs as rows (x, y, x', y', radius, radius', path, path').
 
-    Units are heights at the withers, with the feet at y = 0. The path is the distance along the body; stripes are perpendicular to it. Returns those of the body and near
-    legs, those of the far legs, and the poll and muzzle.
+    Units are heights at the withers, with the feet at y = 0. The path is the distance along the body;
+    stripes are perpendicular to it. Returns the limbs of the body and near legs, the limbs of the far legs, and the
+    poll and muzzle.
     """
     nx, ny = math.cos(animal.neck), math.sin(animal.neck)
     poll = (0.36 + 0.50 * nx, 0.74 + 0.50 * ny)
