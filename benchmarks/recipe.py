@@ -6,7 +6,7 @@ validation scenes. Results are stored in benchmarks/results. An interrupted trai
 
 python benchmarks/recipe.py class --seeds 0 1 2   # the profile that the README reports
 python benchmarks/recipe.py wide-field small-cycle
-python benchmarks/recipe.py --write               # put the tables of kept runs into benchmarks/README.md
+python benchmarks/recipe.py --write               # put the tables of stored runs into benchmarks/README.md
 """
 
 import argparse
