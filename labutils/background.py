@@ -8,6 +8,7 @@ used for that: interrupted, Python 3.11 takes the living thread for dead, and Ju
 import contextlib
 import threading
 import time
+import traceback
 from collections import deque
 
 
@@ -70,10 +71,12 @@ class Background:
         """Return ``self`` when the work has ended; raise what ended it early, or ``TimeoutError`` after ``timeout`` s.
 
         An interrupt ends the wait, not the work. Without ``timeout``, raises ``RuntimeError`` if the work is paused: a
-        cell that waits would block the Resume button.
+        cell that waits would block the Resume button. Raises it, too, if a watcher or a callback waits, in the thread.
         """
+        if self._thread is threading.current_thread():
+            raise RuntimeError(f"The {self.WORK} cannot wait for its own end: call wait() in a cell, not in a watcher.")
         end = float("inf") if timeout is None else time.monotonic() + timeout
-        while not wait_for(self._ended, min(0.5, max(0, end - time.monotonic()))):
+        while not wait_for(ended := self._ended, min(0.5, max(0, end - time.monotonic()))) or ended is not self._ended:
             if timeout is None and self._paused:
                 raise RuntimeError(
                     f"The {self.WORK} is paused at {self.UNIT} {self.step}: press Resume, or call run.resume(), first."
@@ -85,12 +88,15 @@ class Background:
         return self
 
     def attempt(self, function, *arguments):
-        """Call ``function``. What it raises becomes a remark: nobody's drawing may end the work."""
+        """Call ``function``. What it raises, but for an interrupt, becomes a remark: no drawing may end the work."""
         try:
             function(*arguments)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, too
             name = getattr(function, "__qualname__", type(function).__qualname__)
-            self.remark(f"{name} failed ({type(error).__name__}: {error}); the {self.WORK} is not affected.", error)
+            reason = "".join(traceback.format_exception_only(error)).strip()
+            self.remark(f"{name} failed ({reason}); the {self.WORK} is not affected.", error)
 
     def remark(self, text, error=None):
         """Keep ``text`` with the present step, once. Returns whether it is new."""
@@ -111,21 +117,23 @@ class Background:
         with self._news:
             self._working, self._paused, self._stopping = True, False, False
             self.error, self.state = None, "building the graph"
-        self._ended.clear()
-        arguments = (work, held or contextlib.nullcontext())
+        self._ended = threading.Event()  # of this work: a watcher may start the next before the thread of the last ends
+        arguments = (work, held or contextlib.nullcontext(), self._ended)
         self._thread = threading.Thread(target=self._work, args=arguments, name=self.WORK, daemon=True)
         self._thread.start()
 
-    def _work(self, work, held):
-        with held:
-            try:
-                ended = work()
-            except BaseException as error:  # handed to the main thread by wait()
-                self.error, ended = error, "failed"
-            while self._goes_on(ended):
-                self.attempt(self._serve)  # asked for after the last step
-        self._tell()
-        self._ended.set()
+    def _work(self, work, held, done):
+        try:
+            with held:
+                try:
+                    ended = work()
+                except BaseException as error:  # handed to the main thread by wait()
+                    self.error, ended = error, "failed"
+                while self._goes_on(ended):
+                    self.attempt(self._serve)  # asked for after the last step
+            self._tell()
+        finally:
+            done.set()
 
     def _goes_on(self, ended):
         with self._news:

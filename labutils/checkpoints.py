@@ -65,7 +65,7 @@ class Checkpoints:
                 f"Earlier checkpoints are untouched: {self.steps() or 'none'}. Is the disk full?"
             ) from error
         for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self._folder(old))
+            shutil.rmtree(self._folder(old), ignore_errors=True)  # what cannot be deleted now is tried again
 
     def restore(self):
         """Bring back the newest whole state; ``None`` if nothing was ever kept.

@@ -87,7 +87,9 @@ class Run(Background):
         pictures = {domain: folder.files(self.root, domain) for domain in ("trainA", "trainB")}
         for paths in pictures.values():
             pipeline.refuse_unfit(paths)  # raises in words now, not in the thread later
-        self._pictures = {domain: {p.name: p.stat().st_size for p in paths} for domain, paths in pictures.items()}
+        self._pictures = {
+            domain: {p.name: f"{p.stat().st_size} bytes" for p in paths} for domain, paths in pictures.items()
+        }
         self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
         self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
         place, identity = self.directory / "checkpoints", self._identity()
@@ -115,13 +117,15 @@ class Run(Background):
     @property
     def steps_per_second(self):
         """Over the last 50 steps; 0 before there are two."""
-        if len(self._times) < 2 or self._times[-1] == self._times[0]:
+        times = list(self._times)  # the other thread may empty it
+        if len(times) < 2 or times[-1] == times[0]:
             return 0.0
-        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        return (len(times) - 1) / (times[-1] - times[0])
 
     @property
     def seconds_left(self):
-        return (self.target - self.step) / self.steps_per_second if self.steps_per_second else float("nan")
+        pace = self.steps_per_second
+        return (self.target - self.step) / pace if pace else float("nan")
 
     def start(self, steps=None):
         """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
@@ -181,7 +185,7 @@ class Run(Background):
             lines = [f"{when} step {self.step}: {text}\n", *(traceback.format_exception(error) if error else ())]
             with contextlib.suppress(OSError):
                 self.directory.mkdir(parents=True, exist_ok=True)
-                with open(self.directory / "log.txt", "a", encoding="utf-8") as log:
+                with open(self.directory / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as log:
                     log.writelines(lines)
 
     # What the training thread does
@@ -355,7 +359,7 @@ class Run(Background):
         if rest:
             raise CheckpointError(
                 f"{self.directory} has {', '.join(rest)} of an earlier run, but no checkpoint to go on from. Choose "
-                "another directory, put its folder checkpoints back, or delete this one to begin anew."
+                "another directory or put its folder checkpoints back; to begin anew, delete all of it."
             )
 
     def _remark_differences(self, code, circumstances):

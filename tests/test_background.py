@@ -1,7 +1,10 @@
 """Work in the background: an interrupt ends a wait and not the work, and no watcher can do it harm."""
 
+import asyncio
+import gc
 import signal
 import threading
+import weakref
 
 import ipywidgets as widgets
 import numpy as np
@@ -175,7 +178,16 @@ def test_in_a_kernel_the_interrupted_cell_ends_and_widgets_stay_alive():
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), MemoryError("full"), StopIteration(), OSError(88, "no socket")])
+class Wordless(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+ERRORS = [ValueError("no"), MemoryError("full"), StopIteration(), OSError(88, "no socket")]
+ERRORS += [SystemExit(1), asyncio.CancelledError(), Wordless()]
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_a_watcher_that_fails_is_remarked_once_and_the_others_still_look(error):
     work, seen = Counting(held=None), []
 
@@ -188,6 +200,45 @@ def test_a_watcher_that_fails_is_remarked_once_and_the_others_still_look(error):
     assert sorted(set(seen)) == [1, 2, 3, 4, 5]
     ((step, text),) = work.remarks
     assert step == 1 and "fails failed" in text and type(error).__name__ in text and "not affected" in text
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_a_watcher_that_waits_for_the_end_is_refused_and_not_waited_for(step):
+    work = Counting(held=None)
+    work.watchers.append(lambda: work.step == step and work.wait())
+    work.start()
+    assert work.wait(60).state == "finished"
+    assert "cannot wait for its own end" in work.remarks[0][1]
+
+
+def test_an_interrupt_in_the_callers_thread_is_no_remark():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Counting().attempt(interrupted)
+
+
+def test_who_waits_waits_for_the_work_that_a_watcher_starts_at_the_end():
+    work, again = Counting(last=3, held=None), Gate(Counting(), 4)
+    again.run = work
+
+    def start():
+        if work.state == "finished" and work.step == 3:
+            work.last = 6
+            work.watchers.append(again)
+            work.start()
+
+    work.watchers.append(start)
+    work.start()
+    with pytest.raises(TimeoutError, match="at step 4"):
+        work.wait(1)
+    again.go_on.set()
+    assert work.wait(60).state == "finished" and work.step == 6
+
+
+def test_a_panel_that_could_not_be_made_is_closed_in_silence():
+    Watching.__new__(Watching).close()
 
 
 def test_remarks_that_differ_every_time_do_not_pile_up():
@@ -255,3 +306,15 @@ def test_of_each_kind_one_panel_watches_and_a_closed_one_does_not():
     panels[0].close()  # the last one goes on
     panels[-1].close()
     assert work.watchers == [other.refresh]
+
+
+def test_a_closed_panel_lets_go_of_its_run():
+    button = widgets.Button()
+    panel = Panel(Counting(held=None))
+    panel.children = [widgets.HBox([button])]
+    button.on_click(lambda _, panel=panel: panel.refresh())
+    run = weakref.ref(panel.run)
+    panel.close()
+    del panel, button
+    gc.collect()
+    assert run() is None

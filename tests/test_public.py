@@ -232,7 +232,7 @@ def test_a_wrong_local_mirror_is_passed_over(server, tmp_path):
 
 DOWNLOAD = """
 import sys
-from labutils.datasets import public
+from labutils import published
 published.DATASETS["pairs"] = published.Published("a", "b", int(sys.argv[3]), sys.argv[4], urls=(sys.argv[2],))
 published.download("pairs", sys.argv[1])
 """
@@ -285,7 +285,7 @@ def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypat
 
 RENDER = """
 import os, signal, sys
-from labutils.datasets import render
+from labutils.scenes import render
 render.write("orchard", 1, lambda *_: os.kill(os.getpid(), signal.SIGKILL), sys.argv[1], 1, 1, 16, 0)
 """
 

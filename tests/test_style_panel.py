@@ -1,6 +1,7 @@
 import datetime
 import io
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -186,6 +187,28 @@ def test_a_change_just_before_stop_is_made(run):
         panel.choices["colours"].label = "the photograph's (luminance)"
     run.wait(60)
     assert run.form["colours"] == "luminance" and run.chosen("colours") == "luminance"
+
+
+def test_a_choice_made_while_the_thread_shows_what_holds_is_not_lost(run, monkeypatch):
+    panel, at = StylePanel(run=run), At(run, 3)
+    chosen, end, persons = panel._chosen, time.monotonic() + 60, []
+
+    def chosen_meanwhile(key):
+        value = chosen(key)
+        if key == "pooling" and not persons:
+            persons.append(threading.Thread(target=setattr, args=(panel.choices["pooling"], "value", "avg")))
+            persons[0].start()
+            while run.chosen("pooling") != "avg":
+                assert time.monotonic() < end
+                time.sleep(0.001)
+        return value
+
+    panel.start.click()
+    with at:
+        monkeypatch.setattr(panel, "_chosen", chosen_meanwhile)
+        panel._say()
+        persons[0].join(60)
+        assert run.chosen("pooling") == panel.choices["pooling"].value == "avg"
 
 
 def test_choices_mean_what_they_say(run):

@@ -177,6 +177,7 @@ def test_stop_ends_within_two_steps_and_start_goes_on(make_gan, orchard_root, ti
     run.wait(120)
     assert 4 <= run.step <= 6 and run.state == "stopped"
     assert (run.directory / "generators" / f"step-{run.step:08d}-ab.json").exists()  # what it had learned can be used
+    run._thread.join(60)  # the last of it may take a moment more
     assert not any(thread.name == "training" for thread in threading.enumerate())
     assert threading.active_count() <= threads + 1  # tf.data may keep a pool; the worker is gone
     run.start()
@@ -474,7 +475,10 @@ def test_settings_of_the_code_that_do_not_hold_are_said(begun, make_gan, orchard
         (lambda root: (root / "trainA" / "0001.jpg").unlink(), "other pictures: trainA 0001.jpg .* instead of none"),
         (lambda root: shutil.copy(root / "trainB/0001.jpg", root / "trainB/new.jpg"), "trainB new.jpg none instead of"),
         (lambda root: (root / "trainA/0002.jpg").rename(root / "trainA/2.jpg"), "trainA 0002.jpg .*; trainA 2.jpg"),
-        (lambda root: (root / "trainB/0002.jpg").open("ab").write(b"0"), "trainB 0002.jpg [0-9]+ instead of [0-9]+"),
+        (
+            lambda root: (root / "trainB/0002.jpg").open("ab").write(b"0"),
+            "trainB 0002.jpg [0-9]+ bytes instead of [0-9]+ bytes",
+        ),
     ],
 )
 def test_other_pictures_under_the_same_folder_name_are_refused_by_name(
@@ -503,6 +507,26 @@ def test_what_changes_the_last_bits_is_said(begun, make_gan, orchard_root, tiny,
     run = Run(make_gan(loss_weights=cyclegan.LossWeights(cycle=4)), orchard_root, tiny, begun)
     ((_, text),) = run.remarks
     assert f"{name} {value} (before: {kept(run)[name]})" in text and "last bits" in text
+
+
+def test_an_old_checkpoint_that_cannot_be_deleted_ends_nothing(begun, make_gan, orchard_root, tiny):
+    shutil.rmtree(begun / "checkpoints" / "step-00000000")
+    (begun / "checkpoints" / "step-00000000").write_text("a person's file")
+    run = Run(make_gan(), orchard_root, tiny, begun)
+    run.start()
+    run.wait(120)
+    assert run.state == "finished" and run._checkpoints.steps() == [0, 9, 12]
+
+
+def test_words_that_no_file_can_hold_are_logged_escaped(begun, make_gan, orchard_root, tiny):
+    def broken():
+        raise OSError("\udce9.png")
+
+    run = Run(make_gan(), orchard_root, tiny, begun)
+    run.watchers.append(broken)
+    run.start(1)
+    run.wait(120)
+    assert run.state == "finished" and "\\udce9.png" in (begun / "log.txt").read_text(encoding="utf-8")
 
 
 # Only parts of a run

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -347,6 +348,27 @@ def test_the_sliders_follow_a_change_made_by_code_and_take_no_part_in_it(panel):
     panel.run.set("learning_rate", 0)
     assert float(panel.run.controls["learning_rate"]) == 0 and "learning_rate 0" in panel.controls.value
     assert [value for _, _, value in panel.run.events] == [3, 50, 0]
+
+
+@pytest.mark.parametrize("seen_by", ["thread", "person"])
+def test_a_move_made_while_the_thread_shows_what_holds_is_not_lost(panel, monkeypatch, seen_by):
+    run, shown, slider = panel.run, panel._shown_as, panel.sliders["cycle"]
+    run._working = True  # as if it trained: what is set waits for the next step
+    if seen_by == "person":  # the thread put the slider back before its handler was called
+        panel._move("cycle", 5.0)
+    else:  # a person moves it just before the thread puts it back
+
+        def moved(name):
+            value = shown(name)
+            if name == "cycle" and slider.value == 10 and not run.controls.pending:
+                threading.Thread(target=setattr, args=(slider, "value", 5.0)).start()
+                wait_for(lambda: run.controls.pending)
+            return value
+
+        monkeypatch.setattr(panel, "_shown_as", moved)
+        panel._show_controls()
+    assert run.controls.pending == {"cycle": 5.0}
+    run._working = False
 
 
 def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_root, tiny, tmp_path):

@@ -87,7 +87,7 @@ def pad(function):
 
 @exercise("4-kid")
 def kid(function):
-    from labutils.metrics import kid as reference
+    from labutils.measure import kid as reference
 
     random = np.random.default_rng(0)
     x, y = random.normal(0, 1, (6, 4)), random.normal(0.5, 1, (5, 4))

@@ -1,7 +1,9 @@
 """Parts that all panels share."""
 
+import contextlib
 import io
 import tempfile
+import threading
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -42,13 +44,43 @@ class Watching(widgets.VBox):
             earlier = getattr(watcher, "__self__", None)
             if type(earlier) is type(self):
                 watchers.remove(watcher)
+                _close(earlier.children)
                 earlier.children = [Words("This panel was replaced by a later one of the same run.")]
         watchers.append(self.refresh)
 
     def close(self):
-        if self.refresh in self.run.watchers:
-            self.run.watchers.remove(self.refresh)
+        run = getattr(self, "run", None)  # none where __init__ failed: Python closes such a panel, too
+        if run and self.refresh in run.watchers:
+            run.watchers.remove(self.refresh)
+        _close(self.children)
         super().close()
+
+    _one, _here = threading.RLock(), threading.local()
+
+    @contextlib.contextmanager
+    def following(self):
+        """In the block this thread shows what holds: one at a time, so that nothing older is written over it.
+
+        For the handlers of the controls set there ``follows`` is true: no person moved them. A person who moves the
+        same control in another thread is not concerned.
+        """
+        with self._one:
+            before, self._here.follows = self.follows, True
+            try:
+                yield
+            finally:
+                self._here.follows = before
+
+    @property
+    def follows(self):
+        return getattr(self._here, "follows", False)
+
+
+def _close(parts):
+    """Close widgets with all they hold: Jupyter keeps open ones, and their handlers would keep the whole run."""
+    for part in parts:
+        _close(getattr(part, "children", ()))
+        part.close()
 
 
 class Picture(widgets.Image):

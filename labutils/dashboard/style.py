@@ -148,7 +148,7 @@ class StylePanel(parts.Watching):
             self.uploads[key].value = ()
 
     def _choose(self, key, value):
-        if value != self._chosen(key):
+        if value != self._chosen(key) and not self.follows:
             self._change(**{key: value})
 
     def _chosen(self, key):
@@ -173,9 +173,13 @@ class StylePanel(parts.Watching):
     def _draw(self):
         self.picture.value = parts.jpeg(self.run.image)
         if self.run.history:
-            self.curves.value = _curves(self.run.history, self.run.notes)
+            self.curves.value = _curves(list(self.run.history), list(self.run.notes))  # the thread goes on
 
     def _say(self):
+        with self.following():
+            self._write()
+
+    def _write(self):
         run = self.run
         height, width = run.transfer.shape
         self.pause.description = "Resume" if run.state == "paused" else "Pause"

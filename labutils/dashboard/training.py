@@ -100,8 +100,8 @@ class TrainingPanel(parts.Watching):
         return slider
 
     def _move(self, name, value):
-        follows = name not in self.run.controls.pending and self.sliders[name].value == self._shown_as(name)
-        if not follows:
+        same = name not in self.run.controls.pending and round(value / SLIDERS[name][1], 4) == self._shown_as(name)
+        if not (same or self.follows):
             with self._refusals():
                 self.run.set(name, value)
             self._show_controls()
@@ -171,6 +171,10 @@ class TrainingPanel(parts.Watching):
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
     def _show_state(self):
+        with self.following():
+            self._write_state()
+
+    def _write_state(self):
         run = self.run
         self.progress.max, self.progress.value = max(run.target, 1), run.step
         text = f"{run.state}: step {run.step} of {run.target}"
@@ -188,6 +192,10 @@ class TrainingPanel(parts.Watching):
         self.remarks.value = drawing.words("<b>Please note</b> (also in log.txt):<ul>{}</ul>", lines)
 
     def _show_controls(self):
+        with self.following():
+            self._write_controls()
+
+    def _write_controls(self):
         run, pending, words = self.run, self.run.controls.pending, []
         for name, slider in self.sliders.items():
             words.append(f"{name} {float(run.controls[name].numpy()):.3g}")

@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from labutils import datasets, files
+from labutils.background import wait_for
 from labutils.datasets import folder
 from labutils.profile import home
 from labutils.published.archive import unpack
@@ -231,11 +232,10 @@ def copy(url, file, name, most):
         transfer = _Transfer(url, file, bar)
         transfer.start()
         try:
-            while transfer.is_alive():
-                before = bar.n
-                transfer.join(TIMEOUT)
-                came = bar.n - before
-                if transfer.is_alive() and came < SLOWEST * TIMEOUT:
+            before = 0
+            while not wait_for(transfer.ended, TIMEOUT):
+                came, before = bar.n - before, bar.n
+                if came < SLOWEST * TIMEOUT:
                     raise TimeoutError(f"only {came:,} bytes came in {TIMEOUT:g} seconds")
         finally:
             transfer.wanted = False
@@ -249,6 +249,7 @@ class _Transfer(threading.Thread):
     def __init__(self, url, file, bar):
         super().__init__(daemon=True)
         self.url, self.file, self.bar, self.wanted, self.error = url, file, bar, True, None
+        self.ended = threading.Event()
 
     def run(self):
         import requests
@@ -266,3 +267,5 @@ class _Transfer(threading.Thread):
                             raise ValueError(f"more than the expected {self.bar.total:,} bytes came")
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
