@@ -1,4 +1,4 @@
-# The course's commands: `make help` lists them. Each does all of its own set-up; a second call starts at once.
+# The course's commands: `make help` lists them. Each does its own set-up once; later calls start at once.
 PYTHON ?= python3.11
 VENV := .venv
 CURRENT := .venv-current
@@ -17,11 +17,11 @@ help: ## list the commands
 lab: setup ## open JupyterLab on lesson 1
 	$(VENV)/bin/jupyter lab --ServerApp.root_dir=. notebooks/01_dataset.ipynb
 
-serve: setup ## JupyterLab for others: INTERFACE=name or address [PORT=] [CERTIFICATE= KEY=]; PASSWORD in the environment or made
+serve: setup ## run JupyterLab for others: INTERFACE=name or address [PORT=] [CERTIFICATE= KEY=]; PASSWORD from the environment or generated
 	$(VENV)/bin/python tools/serve.py --interface "$(INTERFACE)" --port $(PORT) \
 		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(KEY),--key "$(KEY)")
 
-class-check: setup ## the evening before a class: fetch everything, and tell what is missing
+class-check: setup ## before a class: fetch everything and list what is missing
 	$(VENV)/bin/python tools/class_check.py --port $(PORT) $(if $(DATASETS),--datasets $(DATASETS))
 
 setup: $(VENV)/.done ## install the pinned environment (GPU=1: with TensorFlow's CUDA libraries)
@@ -53,15 +53,15 @@ define install
 	touch $@
 endef
 
-lint: setup ## style of code and notebooks; are the notebooks what their sources say?
+lint: setup ## check code style, and that the notebooks match their sources
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python notebooks/generate.py --check
 
-test: lint ## every test: lint, lessons (students' and solved), unit tests
+test: lint ## run every test: lint, lessons (students' and solved), unit tests
 	$(call run_tests,$(VENV))
 
-test-current: $(CURRENT)/.done ## the same tests on current TensorFlow, without tensorflow-addons
+test-current: $(CURRENT)/.done ## run the same tests on current TensorFlow, without tensorflow-addons
 	$(call run_tests,$(CURRENT))
 
 define run_tests
@@ -72,24 +72,24 @@ define run_tests
 	$(1)/bin/python -m pytest -q -s tests/test_endurance.py
 endef
 
-notebooks: setup ## make the notebooks again from notebooks/sources
+notebooks: setup ## regenerate the notebooks from notebooks/sources
 	$(VENV)/bin/python notebooks/generate.py
 
-book: setup $(BOOK)/.done ## the course as a site, lessons executed: build/book/_build/html/index.html [LESSONS=01_dataset]
+book: setup $(BOOK)/.done ## build the course as a site with executed lessons: build/book/_build/html/index.html [LESSONS=01_dataset]
 	LAB_STRICT=1 $(VENV)/bin/python tools/book.py $(LESSONS)
 	$(BOOK)/bin/jupyter-book build build/book --all --warningiserror --keep-going
 	$(VENV)/bin/python tools/book.py --check
 
-mutants: setup ## break the helpers in ways a test and a lesson must both notice, one at a time, in a copy
+mutants: setup ## break a copy of the helpers in one way at a time; a test and a lesson must notice each
 	$(VENV)/bin/python tests/mutants.py
 
-pretrained: setup ## train the shipped generators again (hours; goes on where it was interrupted)
+pretrained: setup ## train the shipped generators again (hours; resumes after an interruption)
 	$(VENV)/bin/python benchmarks/pretrained.py
 
-scores: setup ## measure the shipped generators again, and compare with their cards
+scores: setup ## measure the shipped generators again and compare with their cards
 	$(VENV)/bin/python benchmarks/scores.py --check
 
-bench: setup ## speed and memory, measured side by side (three hours); tables in benchmarks/README.md
+bench: setup ## measure speed and memory side by side (three hours); tables in benchmarks/README.md
 	$(VENV)/bin/python benchmarks/pipeline.py
 	$(VENV)/bin/python benchmarks/style.py
 	$(VENV)/bin/python benchmarks/style.py --write

@@ -1,7 +1,7 @@
 """Paint the gallery: six of scikit-image's photographs in six styles painted by code, into docs/ and the README.
 
 python benchmarks/gallery.py            # all six, about 5 minutes on two idle cores
-python benchmarks/gallery.py coffee     # one of them; the page keeps what is known of the others
+python benchmarks/gallery.py coffee     # one of them; the page keeps the other entries
 """
 
 import argparse
@@ -18,7 +18,7 @@ from labutils import console, features, pictures, style
 from labutils.scenes import styles
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAIRS = {  # name: photograph, style, settings that differ from the usual
+PAIRS = {  # name: photograph, style, settings that differ from the defaults
     "cat": (data.chelsea, "brush_strokes", {}),
     "coffee": (data.coffee, "tiles", {}),
     "astronaut": (data.astronaut, "glass", {}),
@@ -30,11 +30,11 @@ WEIGHTS = {"content_weight": 1.0, "style_weight": 10.0, "variation_weight": 0.5}
 
 
 def paint(name, size, steps, vgg):
-    """One picture of the gallery, with its photograph and its style beside it, and what it took."""
+    """Paint one picture of the gallery beside its photograph and style; return it and its card."""
     photograph, manner, settings = PAIRS[name]
     content, brush = pictures.resize(photograph(), size), styles.paint(manner, size)
     settings = {**WEIGHTS, **settings}
-    began = time.process_time()  # of all cores: other programs on the machine do not count
+    began = time.process_time()  # summed over all cores; excludes other programs
     transfer = style.StyleTransfer(content, brush, vgg, **settings)
     before = transfer.losses()["style"]
     result = transfer.run(steps)
@@ -63,7 +63,7 @@ def _square(image):
 
 
 def short(cards):
-    """Return the gallery as a Markdown table for the README: the pictures, and what differs between them."""
+    """Return the gallery as a Markdown table for the README: the pictures, and the settings that differ."""
     cells = [
         f"![The photograph and the style, and the {name} in that style](docs/images/style_{name}.jpg)<br>"
         f"{name.capitalize()}, {card['style'].replace('_', ' ')}: {card['cpu_seconds']} CPU seconds"

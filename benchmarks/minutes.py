@@ -1,7 +1,7 @@
-"""Seconds of computing by section of each lesson, from the lessons that `make book` executed, into docs/instructor.md.
+"""Write the computing seconds of the sections of lessons that `make book` executed into docs/instructor.md.
 
 python benchmarks/minutes.py          # after make book
-python benchmarks/minutes.py --write  # only write the kept results into the guide again
+python benchmarks/minutes.py --write  # only write the stored results into the guide
 """
 
 import argparse
@@ -20,9 +20,9 @@ GUIDE = ROOT / "docs" / "instructor.md"
 
 
 def seconds(book):
-    """Seconds that the code cells of each ``##`` section of an executed notebook took: a dict by heading.
+    """Sum the seconds of the code cells in each ``##`` section of an executed notebook: a dict by heading.
 
-    What stands before the first of them counts as ``""``. Ends the script if a cell was not executed.
+    Cells before the first section count as ``""``. Exits if a cell was not executed.
     """
     sections = {"": 0.0}
     for cell in book.cells:
@@ -39,9 +39,9 @@ def seconds(book):
 
 
 def told(page, results):
-    """The text ``page`` of the guide with the third column of its tables from ``results``, by number of the lesson.
+    """Return the guide's text ``page`` with the third column of its tables filled from ``results``, by lesson number.
 
-    A section that was not there when the lesson was executed gets a dash.
+    A section that is newer than the executed lesson gets a dash.
     """
     parts = re.split(r"(?m)^(### Lesson \d\n)", page)
     for at in range(1, len(parts), 2):
@@ -70,7 +70,7 @@ def main():
 
 
 def kept():
-    """The kept results by number of the lesson."""
+    """Return the stored results by lesson number."""
     paths = sorted(tables.RESULTS.glob("minutes-*.json"))
     return {int(path.stem.removeprefix("minutes-")[:2]): tables.kept(path.stem) for path in paths}
 

@@ -1,7 +1,7 @@
 """Train lesson 3's five mistakes and draw the sheets that the course ships: ``docs/mistakes/1.jpg`` … ``5.jpg``.
 
 Each run is the class profile without the attention mask and with one thing changed; ``healthy.jpg`` has none.
-Runs continue if they were interrupted. The sheets' names are neutral, because an exercise asks which is which;
+Interrupted runs resume. The sheets' names are neutral, because an exercise asks which mistake each one shows;
 ``docs/mistakes/sheets.json`` records how they were made. Six runs of about three minutes on two idle cores.
 """
 
@@ -36,7 +36,7 @@ COLUMNS, TILE, LABEL = 4, 96, 74  # pictures a side; pixels
 
 
 def broken(mistake, lab, root, seed):
-    """A ``Run`` of the profile ``lab``, without the mask, and with one mistake in it: lesson 3 has the same."""
+    """Make a ``Run`` of the profile ``lab`` without the mask and with one mistake, as in lesson 3."""
     plain = dataclasses.replace(lab, generator={**lab.generator, "attention": False})
     changes = {
         None: {},
@@ -55,7 +55,7 @@ def broken(mistake, lab, root, seed):
 
 
 def sheet(pictures, history):
-    """Test pictures of both sides, and the losses below them, as one picture."""
+    """Draw test pictures of both directions, with the losses below them, as one picture."""
     width = 2 * (LABEL + COLUMNS * (TILE + 2))
     curves = plots.curves(
         {name: (history["step"], np.mean([history[key] for key in keys], axis=0)) for name, keys in LOSSES.items()},

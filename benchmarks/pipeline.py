@@ -1,8 +1,8 @@
-"""Speed and memory of the training pipeline, each figure from a process of its own.
+"""Measure speed and memory of the training pipeline, each number in its own process.
 
-``python benchmarks/pipeline.py`` renders an orchard, or takes ``--root``, and shows augmented pairs per second and
-the largest memory of the process, for the dataset and for ten copies of it; and for comparison the memory of
-holding all pictures as one float32 array.
+``python benchmarks/pipeline.py`` renders an orchard, or takes ``--root``. It shows augmented pairs per second and
+the peak memory of the process, for the dataset and for ten copies of it. For comparison it shows the memory of
+all pictures in one float32 array.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def peak_megabytes():
 
 
 def stream(root, size, pairs):
-    """Draw ``pairs`` augmented pairs; returns pairs a second."""
+    """Draw ``pairs`` augmented pairs; return pairs per second."""
     from labutils.datasets import pipeline
 
     steps = iter(pipeline.unpaired(root, size))
@@ -71,7 +71,7 @@ WAYS = {"stream": stream, "array": array}
 
 
 def measured(how, root, size, pairs):
-    """One row, from a new process."""
+    """Measure one row in a new process."""
     command = [sys.executable, __file__, "--child", how, "--root", root, "--size", size, "--pairs", pairs]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     run = subprocess.run(
@@ -81,7 +81,7 @@ def measured(how, root, size, pairs):
 
 
 def table(root, size, pairs, ways, times=10):
-    """Rows of ``how``, ``pictures`` (a domain), ``pairs_per_second`` and ``megabytes``."""
+    """List rows of ``how``, ``pictures`` (per domain), ``pairs_per_second`` and ``megabytes``."""
     rows = []
     with tempfile.TemporaryDirectory() as aside:
         larger = copies(root, Path(aside), times)

@@ -1,7 +1,7 @@
 """Train the generators that the course ships in ``pretrained/``, with lesson 3's code.
 
-Of the steps that a run keeps, the one that gains most on validation scenes is shipped, for each direction by itself.
-Continues where it was interrupted, so the longer ones may take several sittings. ``make scores`` measures the results.
+For each direction, the kept step with the largest gain on validation scenes is shipped. An interrupted training
+resumes, so the longer ones may take several sessions. ``make scores`` measures the results.
 """
 
 import argparse
@@ -26,8 +26,8 @@ def weights(adversarial, cycle, identity):
 
 PAPER = {"loss_weights": weights(1.0, 10.0, 5.0), "discriminator_pace": 1.0, "pool_size": 50}
 
-# At 128 pixels the discriminators see 34 of them, as at 64: what is left to learn there is fine, peel must become skin.
-# At the end less weight for the way back and for sameness lets go of the pores, and apples grow stems.
+# At 128 pixels the discriminators see 34 pixels, as at 64: only fine detail is left to learn, from peel to skin.
+# Lower cycle and identity weights at the end let the pores of oranges fade and the stems of apples grow.
 LARGE = [
     {"size": 64, "steps": 3000, "constant_steps": 3000},
     {"size": 128, "steps": 5000, "constant_steps": 2500},
@@ -35,7 +35,7 @@ LARGE = [
 ]
 FINER = [{"size": 128, "steps": 1500, "constant_steps": 500, "loss_weights": weights(1.0, 1.0, 0.5)}]
 
-RECIPES = {  # the generators, and phases: what is not lesson 3's. The networks of one phase go on in the next
+RECIPES = {  # generators, and phases as differences from lesson 3; each phase continues with the networks of the last
     "orchard64": (CLASS.generator, [{"size": 64, "steps": 6000, "constant_steps": 3000, **PAPER}]),
     "orchard128-unet": (UNET, LARGE),
     "orchard128-resnet": (RESNET, LARGE + FINER),
@@ -49,7 +49,7 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(RECIPES)}")
-    # Where the processor can, convolutions multiply in bfloat16, which is faster; weights and sums stay float32.
+    # On processors that support it, convolutions multiply in bfloat16 (faster); weights and sums stay float32.
     os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
     os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     for name in options.names:
@@ -57,7 +57,7 @@ def main():
 
 
 def train(name, seed):
-    """All phases of one pair of generators; then both go into ``pretrained/``."""
+    """Train all phases of one pair of generators and put both into ``pretrained/``."""
     generator, phases = RECIPES[name]
     run, minutes = None, 0.0
     for number, changes in enumerate(phases, 1):
@@ -87,7 +87,7 @@ def train(name, seed):
 
 
 def phase(lab, directory, seed, before):
-    """Train one phase to its end, from the networks of the phase ``before``, if there was one."""
+    """Train one phase to its end, starting from the networks of the phase ``before``, if any."""
     tf.keras.utils.set_random_seed(seed)
     root = published.ensure(lab)
     networks = models.networks(lab)
@@ -114,7 +114,7 @@ def phase(lab, directory, seed, before):
 
 
 def minutes_of(run):
-    """Minutes of training so far, over all sittings."""
+    """Return the minutes of training so far, over all sessions."""
     file = run.directory / "minutes.txt"
     return float(file.read_text()) if file.exists() else 0.0
 

@@ -1,4 +1,4 @@
-"""Draw the README's picture: test apples, the shipped generator's oranges, and the right answers."""
+"""Draw the README's picture: test apples, the shipped generator's oranges, and the true oranges."""
 
 from labutils import console, metrics, profile, published, translate
 from labutils.figures import plots
@@ -7,7 +7,7 @@ TARGET = profile.home("docs", "images", "apples_to_oranges.png")
 
 
 def draw():
-    """The PNG file's bytes, of the first ten test pictures of the class profile."""
+    """Return the bytes of a PNG file of the class profile's first ten test pictures."""
     generator = translate.load_generator(translate.find("orchard64-ab"))
     apples, (oranges,), _ = metrics.test_pairs(str(published.ensure(profile.load("class"))), "ab", 10)
     fake = metrics.translated(generator, apples)

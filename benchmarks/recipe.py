@@ -1,13 +1,12 @@
-"""The search for lesson 3's recipe: variations of the class profile, trained as the lesson trains, scored on the truth.
+"""Search for lesson 3's recipe: train variations of the class profile like the lesson, and score them on ground truth.
 
-A recipe is chosen by its scores on 100 *validation* scenes; the 200 held-out pairs of the lessons are scored only for
-the profile itself, ``class``, and its longer form: at the last step, and at those of the kept steps that do best on the
-validation scenes.
-Results are kept in benchmarks/results, and a training that was interrupted continues.
+A recipe is chosen by its scores on 100 *validation* scenes. The lessons' 200 held-out pairs are scored only for the
+profile itself, ``class``, and its variants in ``JUDGED``: at the last step, and at the kept steps that are best on the
+validation scenes. Results are stored in benchmarks/results. An interrupted training resumes.
 
-python benchmarks/recipe.py class --seeds 0 1 2   # the profile: what README reports
+python benchmarks/recipe.py class --seeds 0 1 2   # the profile that the README reports
 python benchmarks/recipe.py wide-field small-cycle
-python benchmarks/recipe.py --write               # put the tables of kept runs into benchmarks/README.md
+python benchmarks/recipe.py --write               # put the tables of stored runs into benchmarks/README.md
 """
 
 import argparse
@@ -60,18 +59,18 @@ SEARCH = {  # the paper's pool, and what else differs from the class profile
 }
 RECIPES = {"class": {}, **{name: {"pool_size": 50, **changes} for name, changes in SEARCH.items()}}
 
-JUDGED = ("class", "pool of 50", "4,000 steps")  # scored on the held-out pairs, too
+JUDGED = ("class", "pool of 50", "4,000 steps")  # also scored on the held-out pairs
 SCORES = ["A → B", "B → A", "background A → B", "background B → A"]
 
 
 def settings(lab):
-    """What of the profile ``lab`` a training depends on, as JSON keeps it."""
+    """Return the settings of the profile ``lab`` that a training depends on, as stored in JSON."""
     kept = {key: value for key, value in dataclasses.asdict(lab).items() if key[:5] not in ("cost", "style")}
     return json.loads(json.dumps(kept))
 
 
 def train(name, seed):
-    """Train one recipe with one seed, unless that was done; keeps and returns its scores."""
+    """Train one recipe with one seed, unless a result is stored; store and return its scores."""
     key = f"recipe-{re.sub('[^a-z0-9]+', '-', name)}-{seed}"
     if result := tables.kept(key):
         return result
@@ -100,19 +99,19 @@ def train(name, seed):
 
 
 def kept(recipe=None):
-    """All results kept, or those of one recipe."""
+    """Return all stored results, or those of one recipe."""
     results = [tables.kept(path.stem) for path in sorted(tables.RESULTS.glob("recipe-*.json"))]
     return [result for result in results if recipe in (None, result["recipe"])]
 
 
 def recipes():
-    """The table of all recipes, on the validation scenes, at the last step."""
+    """Make the table of all recipes: validation scenes, last step."""
     rows = [[result["recipe"], str(result["seed"]), *scores([result], "validation")] for result in kept()]
     return tables.markdown(["recipe", "seed", *SCORES], rows)
 
 
 def seeds():
-    """The table of the profile's seeds, on the held-out pairs, at the last step and at those chosen."""
+    """Make the table of the profile's seeds: held-out pairs, last step and chosen steps."""
     rows = []
     for result in kept("class"):
         steps = [result[f"chosen {direction}"]["step"] for direction in ("ab", "ba")]
@@ -125,7 +124,7 @@ def seeds():
 
 
 def scores(results, place):
-    """The cells of a row: gains and backgrounds of ``results`` in the mean."""
+    """Return the cells of a row: mean gains and backgrounds of ``results``."""
 
     def mean(direction, key, form):
         known = [result[f"{place} {direction}"].get(key) for result in results]

@@ -1,7 +1,7 @@
 """Measure the shipped generators again on their 200 held-out pairs: ``make scores``.
 
-Prints a row for each card in ``pretrained/``, and for the baselines: the copy, and matched colours. ``--check`` ends
-with an error if a card says something else; ``--write`` puts the scores into the cards.
+Prints a row for each card in ``pretrained/``, and for the baselines: the unchanged input and matched colours.
+``--check`` fails if a card differs; ``--write`` puts the scores into the cards.
 """
 
 import argparse
@@ -18,18 +18,18 @@ TOLERANCE = {"psnr": 0.05, "gain": 0.05, "ssim": 0.005, "accuracy": 0.01, "accep
 
 @functools.cache
 def judge(root, size):
-    """The domain classifier for a dataset, and its accuracy on real held-out pictures."""
+    """Train the domain classifier for a dataset; return it and its accuracy on real held-out pictures."""
     classifier = measure.DomainClassifier(size).fit(root)
     return classifier, classifier.accuracy(root)
 
 
 def data_of(card):
-    """The folder of the data that a card names, made if need be: the class profile's, at the card's size."""
+    """Return the folder of a card's data (the class profile's, at the card's size); render it if missing."""
     return published.ensure(dataclasses.replace(profile.load("class"), dataset=card["data"], size=card["size"]))
 
 
 def score(generator, root, size, direction, limit=None):
-    """What ``metrics.report`` finds, the classifier's accuracy, and the share of translations that it accepts."""
+    """Return ``metrics.report``, the classifier's accuracy, and the share of translations that it accepts."""
     classifier, accuracy = judge(root, size)
     fake = metrics.translated(generator, metrics.test_pairs(str(root), direction, limit)[0])
     scores = metrics.report(generator, root, direction, limit)
@@ -38,7 +38,7 @@ def score(generator, root, size, direction, limit=None):
 
 
 def differences(card, scores):
-    """What a card says of ``scores`` that differs by more than may come from another machine: texts."""
+    """List the values of a card that differ from ``scores`` by more than machines may differ, as texts."""
     known = card.get("scores", {})
     return [
         f"{key}: {known.get(key)} in the card, {value} measured"
@@ -48,7 +48,7 @@ def differences(card, scores):
 
 
 def write(path, card, scores):
-    """Put the scores into the card, aside and then in place."""
+    """Write the scores into the card atomically."""
     files.write(path, (json.dumps(card | {"scores": scores}, indent=1, ensure_ascii=False) + "\n").encode())
 
 

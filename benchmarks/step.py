@@ -1,12 +1,12 @@
-"""Speed of one training step, as ratios measured in one run: the course's fused step against other ways.
+"""Measure the speed of one training step as ratios in one run: the course's fused step against other methods.
 
-Each side has a process of its own, and they work in turns: ours as in lesson 3, with ``cyclegan.share_cores``; theirs
-with the cores used TensorFlow's or PyTorch's own way, but for the rows that say "shared".
+Each side has its own process, and the sides take turns. Ours runs as in lesson 3, with ``cyclegan.share_cores``. Theirs
+uses the cores as TensorFlow or PyTorch does by default, except in the rows that say "shared".
 
 python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
-python benchmarks/step.py unet-64 matmul        # some rows; results are kept in benchmarks/results
-python benchmarks/step.py --write               # put the table of all kept rows into benchmarks/README.md
-python benchmarks/step.py --tiny                # 32 px, one repetition: only to see that it works
+python benchmarks/step.py unet-64 matmul        # some rows; results are stored in benchmarks/results
+python benchmarks/step.py --write               # put the table of all stored rows into benchmarks/README.md
+python benchmarks/step.py --tiny                # 32 px, one repetition: only to check that it runs
 """
 
 import argparse
@@ -24,7 +24,7 @@ from labutils import console, cyclegan, models, profile
 
 
 class Row:
-    """One comparison: the networks of both sides, the other side's loop, and what ratio is wanted.
+    """One comparison: the networks of both sides, the other side's loop, and the ratio wanted.
 
     Without ``filters``: the networks of the class profile.
     """
@@ -39,7 +39,7 @@ class Row:
         return f"ResNet-{self.blocks}-{self.filters}" if self.blocks else f"U-Net-{self.filters}"
 
     def build(self, size):
-        """Both generators and both discriminators, the latter as wide as the former."""
+        """Build both generators and both discriminators, which are as wide as the generators."""
         lab, generator = profile.load("class"), {"kind": "unet_generator", "filters": self.filters}
         if self.blocks:
             generator |= {"kind": "resnet_generator", "blocks": self.blocks}
@@ -90,7 +90,7 @@ SMALL, PRODUCT = 32, 4096  # the size with --tiny; the side of the matrices
 
 
 def fused(networks, pictures, **settings):
-    """The course's way: ``fit``, for as many steps as asked; ``settings`` go to ``compile``."""
+    """Return the course's loop: ``fit`` for a given number of steps; ``settings`` go to ``compile``."""
     import tensorflow as tf
 
     gan = cyclegan.CycleGAN(*networks)
@@ -108,31 +108,31 @@ def repeated(step, pictures):
 
 
 def convolution_flops(model):
-    """Floating-point operations of one pass of one picture: a list, convolution by convolution.
+    """List the floating-point operations of one pass of one picture, convolution by convolution.
 
-    A multiplication and an addition for every weight at every place where it acts. Normalisation, activation and
-    the optimizer, under 1 % together, do not count: they are no matrix product.
+    Counts a multiplication and an addition for every weight at every place. Normalisation, activation and the
+    optimizer (together under 1 %) are not matrix products and do not count.
     """
     import tensorflow as tf
 
     counts, transposed = [], tf.keras.layers.Conv2DTranspose
     for layer in model.layers:
         if isinstance(layer, (tf.keras.layers.Conv2D, transposed)):
-            # of a transposed one, each pixel that comes in meets all weights
+            # in a transposed convolution each input pixel meets all weights
             place = layer.input.shape if isinstance(layer, transposed) else layer.output.shape
             counts.append(2 * place[1] * place[2] * int(np.prod(layer.kernel.shape)))
     return counts
 
 
 def step_flops(generator, discriminator):
-    """Operations of one step of batch 1, every convolution computed plainly and nothing done twice.
+    """Count the operations of one step of batch 1, with plain convolutions and nothing computed twice.
 
-    A pass costs 1, its gradient for the weights 1, and its gradient for the layer's input 1, which the first layer
-    needs only where what came in was generated.
+    A pass costs 1, its gradient for the weights 1, and its gradient for the layer's input 1. The first layer needs
+    the last only where its input was generated.
 
-    Each generator is passed three pictures (real, real of its own target, generated), with gradients for weights
-    every time. Each discriminator is passed the generated picture with gradients for its input alone, then a real
-    one and one from the pool with gradients for its weights.
+    Each generator processes three pictures (real, real of its own target, generated), each with gradients for the
+    weights. Each discriminator processes the generated picture with gradients for its input only. It then processes a
+    real picture and one from the pool with gradients for its weights.
     """
     generator, discriminator = convolution_flops(generator), convolution_flops(discriminator)
     generators = 9 * sum(generator) - 2 * generator[0]
@@ -141,7 +141,7 @@ def step_flops(generator, discriminator):
 
 
 def tune_nothing():
-    """Spare ``predict`` and ``train_on_batch`` the wait for tf.data's tuning thread, as ``CycleGAN.fit`` does."""
+    """Switch off tf.data's tuning for ``predict`` and ``train_on_batch``, as ``CycleGAN.fit`` does."""
     import tensorflow as tf
 
     options, iterate = tf.data.Options(), tf.data.Dataset.__iter__
@@ -150,7 +150,7 @@ def tune_nothing():
 
 
 def multiply(side):
-    """Products of two square matrices."""
+    """Multiply two square matrices."""
     import tensorflow as tf
 
     left, right = (tf.random.normal((side, side)) for _ in range(2))
@@ -158,7 +158,7 @@ def multiply(side):
 
 
 def work(row, side, size, product):
-    """What a side's process does: for every number that comes in, so many steps; their seconds go out."""
+    """Run a side's process: for each number received, do so many steps and send back their seconds."""
     import tensorflow as tf
 
     pictures = tuple(np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
@@ -186,7 +186,7 @@ def work(row, side, size, product):
 
 @contextlib.contextmanager
 def process(name, side, tiny):
-    """A function that lets a process of its own take some steps of a row's side, and returns seconds a step."""
+    """Start a process for a row's side; return a function that runs some steps there and returns seconds a step."""
     command = [sys.executable, __file__, name, "--side", side, *["--tiny"] * tiny]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
 
@@ -200,7 +200,7 @@ def process(name, side, tiny):
 
 
 def measure(name, tiny):
-    """Of a row: the medians of both sides' seconds a step and of their ratio, and the extremes of the ratio."""
+    """Measure a row: medians of both sides' seconds a step and of their ratio, and the extremes of the ratio."""
     row = ROWS[name]
     heavy = row.filters and row.size * row.filters > 128 * 32
     steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (50, 15) if row.against == "calls" else (5, 15)
@@ -223,7 +223,7 @@ def measure(name, tiny):
 
 
 def table():
-    """All rows measured so far, in Markdown, machine by machine."""
+    """Return all measured rows in Markdown, machine by machine."""
     lines, machines = [], {}
     for name, row in ROWS.items():
         what = [WORDS[row.against], f"{row.networks}, {row.size} px"]

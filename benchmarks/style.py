@@ -1,9 +1,9 @@
-"""Speed of style transfer, as ratios measured in one run: the course's engine against other ways.
+"""Measure the speed of style transfer as ratios in one run: the course's engine against other methods.
 
 python benchmarks/style.py                # about 10 minutes on two idle cores
-python benchmarks/style.py loop adam      # some rows; results are kept in benchmarks/results
-python benchmarks/style.py --write        # put the table of all kept rows into benchmarks/README.md
-python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, nothing kept: only to see that it works
+python benchmarks/style.py loop adam      # some rows; results are stored in benchmarks/results
+python benchmarks/style.py --write        # put the table of all stored rows into benchmarks/README.md
+python benchmarks/style.py --scale 0.25   # smaller pictures and fewer steps, nothing stored: only to check that it runs
 """
 
 import argparse
@@ -25,7 +25,7 @@ def transfer(size, vgg):
 
 
 def seconds(ways, repeats=15):
-    """The least seconds of each of ``ways`` ({name: function}), measured in turns so that all meet the same machine."""
+    """Measure the least seconds of each of ``ways`` ({name: function}), in turns under the same conditions."""
     times = {name: [] for name in ways}
     for way in ways.values():
         way()  # builds graphs
@@ -38,7 +38,7 @@ def seconds(ways, repeats=15):
 
 
 def against_loop(scale):
-    """Against a step that looks at content, style and result in one batch, as a well-known example does."""
+    """Compare with a step that processes content, style and result in one batch, like a well-known example."""
     ours = transfer(int(256 * scale), features.vgg())
     shape, layers = (1, *ours.shape, 3), list(ours.weights.layers)
     content, painting = (tf.constant(p.reshape(shape)) for p in (ours.pictures[0], ours.pictures[1][0]))
@@ -63,7 +63,7 @@ def against_loop(scale):
 
 
 def against_torch(scale):
-    """Against the same losses in plain PyTorch, VGG19 with the same random weights."""
+    """Compare with the same losses in plain PyTorch, using VGG19 with the same random weights."""
     import torch
 
     vgg = features.vgg("vgg19", "random")
@@ -112,7 +112,7 @@ def against_torch(scale):
 
 
 def until(run, goals, steps):
-    """Seconds until ``run`` reaches each of the losses ``goals``; infinite where it does not within ``steps``."""
+    """Measure seconds until ``run`` reaches each loss of ``goals``; infinite if not within ``steps``."""
     began, curve = time.perf_counter(), []
 
     def watch(step, image, losses):
@@ -125,7 +125,7 @@ def until(run, goals, steps):
 
 
 def against_adam(scale):
-    """L-BFGS to the loss that Adam has after 300 steps, at each of four rates; the best of them counts."""
+    """Time L-BFGS to the loss that Adam reaches in 300 steps at each of four rates; the best rate counts."""
     run, steps, rates = transfer(int(128 * scale), features.vgg()), int(300 * scale), (0.3, 1, 3, 10)
     run.losses()
     ends, theirs = [], []
@@ -143,7 +143,7 @@ def against_adam(scale):
 
 
 def against_straight(scale, start="content"):
-    """Coarse to fine at 512 px, to the loss of 60 straight iterations; both from ``start``."""
+    """Time coarse to fine at 512 px to the loss of 60 straight iterations, both from ``start``."""
     size, steps, vgg = int(512 * scale), max(8, int(60 * scale)), features.vgg()
     straight = transfer(size, vgg)
     straight.losses()
@@ -160,7 +160,7 @@ def against_straight(scale, start="content"):
 
 
 def class_profile(scale):
-    """Lesson 5's own size and number of iterations, with everything a student waits for; 90 s may pass."""
+    """Time lesson 5's size and iterations with everything a student waits for, against 90 s."""
     lab = profile.load("class")
     began = time.perf_counter()
     run = transfer(int(lab.style_size * scale), features.vgg())
@@ -170,7 +170,7 @@ def class_profile(scale):
     return 90.0, took, f"style term lowered by {1 - run.losses()['style'] / before:.0%}"
 
 
-ROWS = {  # the function, what ours is measured against, and the ratio wanted
+ROWS = {  # the function, the other side, and the ratio wanted
     "loop": (against_loop, "per iteration: a loop that extracts all features each step, 256 px", 2.5),
     "torch": (against_torch, "per iteration: the same losses in plain PyTorch, VGG19, 256 px", 1.0),
     "adam": (against_adam, "L-BFGS until the loss of 300 steps of Adam at the best of four rates, 128 px", 3.0),
@@ -181,7 +181,7 @@ ROWS = {  # the function, what ours is measured against, and the ratio wanted
 
 
 def table():
-    """All rows measured so far, in Markdown."""
+    """Return all measured rows in Markdown."""
     lines, machines = [], []
     for name, (_, what, wanted) in ROWS.items():
         result = tables.kept(f"style-{name}")

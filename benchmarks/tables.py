@@ -1,4 +1,4 @@
-"""Results of benchmarks: kept as JSON in ``results``, shown as tables, written into this folder's README.md."""
+"""Store benchmark results as JSON in ``results``, and write them as tables into this folder's README.md."""
 
 import importlib.util
 import json
@@ -20,13 +20,13 @@ def keep(name, result):
 
 
 def kept(name):
-    """What ``keep`` wrote under ``name``; None if nothing."""
+    """Read what ``keep`` wrote under ``name``; None if nothing."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def machine():
-    """The processor, how many cores this process may use, and the versions, in words."""
+    """Describe the processor, the cores that this process may use, and the versions."""
     names = (
         re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if Path("/proc/cpuinfo").exists() else []
     )
@@ -46,7 +46,7 @@ def found(package):
 
 
 def markdown(header, rows):
-    """A table in Markdown of rows of text."""
+    """Make a Markdown table from rows of text."""
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 

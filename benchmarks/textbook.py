@@ -1,4 +1,4 @@
-"""The training loops of the tutorials, written plainly: what the course's fused step is measured against.
+"""The training loops of the tutorials, written plainly, for comparison with the course's fused step.
 
 Each loop has ``train_step(real_a, real_b)`` for NumPy pictures (batch, height, width, 3) in [-1, 1] and trains the
 networks it was given. ``networks`` is (generator_ab, generator_ba, discriminator_a, discriminator_b).
@@ -12,11 +12,11 @@ import tensorflow as tf
 
 
 class _Loop:
-    """What both Keras loops share: compiled models, each of which trains only some of the four networks."""
+    """The part common to both Keras loops: compiled models that each train only some of the four networks."""
 
     def __init__(self, networks, weights):
         names = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-        # the same layers under names of their own, which Keras wants of the parts of one model
+        # the same layers under unique names, which Keras requires within one model
         self.networks = [tf.keras.Model(n.input, n.output, name=name) for name, n in zip(names, networks, strict=True)]
         self.ab, self.ba, self.discriminator_a, self.discriminator_b = self.networks
         self.weights = weights
@@ -36,11 +36,11 @@ class _Loop:
         self.parts[id(model)] = parts
 
     def _train(self, model, inputs, targets):
-        """``train_on_batch``; the loss, the total first if there are several.
+        """Call ``train_on_batch``; return the loss, the total first if there are several.
 
-        TensorFlow 2.15 keeps what was trainable when a model was compiled; Keras 3 looks when the model trains for
-        the first time. Frozen by then for the combined model, as the tutorials do, a discriminator would never learn,
-        without a word. So each model meets its first batch with its own parts trainable.
+        TensorFlow 2.15 keeps what was trainable when a model was compiled. Keras 3 checks when the model first trains.
+        The tutorials have frozen the discriminator for the combined model by then, so it would silently never learn.
+        So each model's first batch comes while its own parts are trainable.
         """
         if id(model) not in self.traced:
             self._freeze_all_but(self.parts[id(model)])
@@ -92,7 +92,7 @@ class CombinedModel(_Loop):
 
 
 class TwoCompositeModels(_Loop):
-    """A composite model with four outputs for each generator, through which the other is passed but not trained.
+    """A composite model with four outputs for each generator; it contains the other generator untrained.
 
     The form of the end-to-end Keras tutorial, with a pool of 50. ``weights``: (adversarial, cycle, identity).
     """
@@ -129,7 +129,7 @@ class TwoCompositeModels(_Loop):
 
 
 class Pool:
-    """The last ``size`` pictures, of which one is given back for a new one half of the time (NumPy or torch)."""
+    """Keep the last ``size`` pictures; half of the time return one of them for a new one (NumPy or torch)."""
 
     def __init__(self, size=50):
         self.size, self.pictures, self.random = size, [], random.Random(0)
@@ -144,7 +144,7 @@ class Pool:
 
 
 def torch_recipe(size, filters, blocks):
-    """The paper's recipe in plain PyTorch: a function that trains one step on ``(real_a, real_b)`` NumPy pictures.
+    """Return the paper's recipe in plain PyTorch: a function that trains one step on ``(real_a, real_b)`` in NumPy.
 
     Raises ``ImportError`` where torch is not installed.
     """

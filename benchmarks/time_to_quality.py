@@ -1,12 +1,12 @@
-"""Seconds of training until a translation is good: the tutorials' combined-model loop with its recipe, and the course.
+"""Measure seconds of training until a translation is good: the tutorials' combined model and recipe, and the course.
 
-Good: apples turned into oranges at 64 px, with a fruit PSNR at least 2 dB above handing the picture back, in two
-evaluations running. The clock runs from before the networks are built until the second of the two, evaluations
-left out. Three seeds a side; a run that does not get there counts with the cap, so that the ratio is a lower bound.
+Good means: apples to oranges at 64 px with a fruit PSNR at least 2 dB above the unchanged input, in two consecutive
+evaluations. The clock runs from before the networks are built until the second of the two, without evaluations.
+Each side has three seeds. A run that does not get there counts with the cap, so that the ratio is a lower bound.
 
 python benchmarks/time_to_quality.py                            # up to 2 hours: 3 seeds, both sides
-python benchmarks/time_to_quality.py --side textbook --seeds 1  # a part; what has a result is not repeated
-python benchmarks/time_to_quality.py --write                    # put the table of kept runs into benchmarks/README.md
+python benchmarks/time_to_quality.py --side textbook --seeds 1  # a part; stored results are not repeated
+python benchmarks/time_to_quality.py --write                    # put the table of stored runs into benchmarks/README.md
 """
 
 import argparse
@@ -25,11 +25,11 @@ GAIN, IN_A_ROW, EVERY = 2.0, 2, 50  # dB, evaluations, steps between them
 
 
 class Watch:
-    """A clock that stops while it evaluates, and says when training is done."""
+    """A clock that stops during evaluations and ends the training."""
 
     def __init__(self, root, cap):
         self.root, self.cap = root, cap
-        metrics.report(lambda picture, training: picture, root, "ab")  # renders the truth, which is kept
+        metrics.report(lambda picture, training: picture, root, "ab")  # renders the ground truth and caches it
         self.began, self.away, self.points = time.perf_counter(), 0.0, []
 
     @property
@@ -38,7 +38,7 @@ class Watch:
 
     @property
     def reached(self):
-        """The second at which quality was there; None if it is not yet."""
+        """The second at which the quality was reached; None before."""
         last = self.points[-IN_A_ROW:]
         return last[-1][1] if len(last) == IN_A_ROW and all(gain >= GAIN for _, _, gain in last) else None
 
@@ -56,7 +56,7 @@ def build(specs, size):
 
 
 def textbook_run(lab, root, seed, cap):
-    """The plain U-Net of 32 filters, its own discriminators and weights, a constant rate, no pool, no attention."""
+    """Train the plain U-Net of 32 filters: its own discriminators and weights, constant rate, no pool, no attention."""
     preset = PRESETS["object-oriented"]
     watch = Watch(root, cap)
     networks = build([preset["generator"]] * 2 + [preset["discriminator"]] * 2, lab.size)
@@ -68,7 +68,7 @@ def textbook_run(lab, root, seed, cap):
 
 
 def course_run(lab, root, seed, cap):
-    """What lesson 3 trains: the profile's networks, pool, weights and rates."""
+    """Train as lesson 3 does, with the profile's networks, pool, weights and rates."""
     watch = Watch(root, cap)
     networks = build([lab.generator] * 2 + [lab.discriminator] * 2, lab.size)
     gan = cyclegan.CycleGAN(*networks, cyclegan.LossWeights(**lab.loss_weights), lab.pool_size, seed)
@@ -93,7 +93,7 @@ SIDES = {"textbook": textbook_run, "course": course_run}
 
 
 def run(side, seed, cap, lab):
-    """One training, as a dict; ``seconds`` is None if it ended before the quality was there."""
+    """Run one training; return a dict in which ``seconds`` is None if the quality was not reached."""
     root = published.ensure(lab)
     tf.keras.utils.set_random_seed(seed)
     watch = SIDES[side](lab, root, seed, cap)
@@ -109,7 +109,7 @@ def _seconds(result):
 
 
 def table(seeds):
-    """The kept runs of ``seeds`` and the ratio of the medians, in Markdown."""
+    """Return the stored runs of ``seeds`` and the ratio of the medians, in Markdown."""
     results = {side: [tables.kept(name(side, seed)) for seed in range(seeds)] for side in SIDES}
     lines, medians, capped = [], {}, {}
     for side, runs in results.items():
@@ -134,7 +134,9 @@ def main():
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
     cyclegan.share_cores()  # for both sides, as lesson 3 does
-    for seed in range(0 if options.write else options.seeds):  # seed by seed, so that both sides meet the same machine
+    for seed in range(
+        0 if options.write else options.seeds
+    ):  # seed by seed, so that both sides run under the same conditions
         for side in [options.side] if options.side else SIDES:
             before = tables.kept(name(side, seed))
             if before is None or before["seconds"] is None and before["cap"] < options.cap:

@@ -1,7 +1,7 @@
-"""Where the time of a training step goes: TensorFlow's profiler looks at some steps of ``fit``.
+"""Measure where the time of a training step goes, with TensorFlow's profiler on some steps of ``fit``.
 
 python benchmarks/where.py            # two networks, two minutes on two idle cores; results in benchmarks/results
-python benchmarks/where.py --write    # only put the table of all kept rows into benchmarks/README.md
+python benchmarks/where.py --write    # only put the table of all stored rows into benchmarks/README.md
 """
 
 import argparse
@@ -34,7 +34,7 @@ def kind(kernel):
 
 
 def kernels(folder):
-    """``{kernel: seconds}`` of a profile in ``folder``, over all threads."""
+    """Read ``{kernel: seconds}`` from a profile in ``folder``, over all threads."""
     try:
         from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
     except ImportError:  # TensorFlow 2.16 and later
@@ -51,7 +51,7 @@ def kernels(folder):
 
 
 def measure(name):
-    """Seconds to the end of the first step, seconds a step, and the share of each kind of kernel."""
+    """Measure seconds to the end of the first step, seconds a step, and the share of each kind of kernel."""
     import tensorflow as tf
 
     row, steps = step.ROWS[ROWS[name][0]], ROWS[name][1]
@@ -76,7 +76,7 @@ def measure(name):
 
 
 def table():
-    """All rows measured so far, in Markdown, machine by machine."""
+    """Return all measured rows in Markdown, machine by machine."""
     rows, machines, kinds = [], {}, [*KINDS, "the rest"]
     for name in ROWS:
         if result := tables.kept(f"where-{name}"):
@@ -103,7 +103,7 @@ def main():
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"unknown: {', '.join(unknown)}; choose of {', '.join(ROWS)}")
     wanted = options.rows or ([] if options.write else [*ROWS])
-    if len(wanted) > 1:  # each in a process of its own: TensorFlow begins once
+    if len(wanted) > 1:  # each in its own process, because TensorFlow initialises only once
         for name in wanted:
             subprocess.run([sys.executable, __file__, name], check=True)
     for name in wanted[:1] if len(wanted) == 1 else []:

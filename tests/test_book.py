@@ -71,7 +71,7 @@ def test_a_picture_keeps_its_words(lesson):
     (output,) = executed.cells[0].outputs
     assert set(output["data"]) == {"text/html"}
     assert '<img alt="a &quot;red&quot; field"' in output["data"]["text/html"]
-    with pytest.raises(ValueError, match="no words"):
+    with pytest.raises(ValueError, match="no alternative text"):
         book.execute(lesson(SHOWN.format(alt=None)))
 
 
@@ -88,10 +88,10 @@ def test_an_unknown_lesson_is_refused_before_anything_is_done(lesson):
 
 GOOD = '<a href="https://example.org">out</a><a href="search.html">Search</a><img src="a.png" alt="an apple">'
 BAD = {
-    "a picture without words: a.png": '<a href="search.html"></a><img src="a.png" alt=" ">',
+    "a picture without alternative text: a.png": '<a href="search.html"></a><img src="a.png" alt=" ">',
     "from the network: https://cdn.org/x.js": GOOD + '<script src="https://cdn.org/x.js"></script>',
     "from the network: //cdn.org/x.css": GOOD + '<link rel="stylesheet" href="//cdn.org/x.css">',
-    "no way to the search": '<img src="a.png" alt="an apple">',
+    "no link to the search": '<img src="a.png" alt="an apple">',
 }
 
 
@@ -99,9 +99,9 @@ def test_a_site_that_needs_nothing_and_is_found_has_no_faults(tmp_path):
     (tmp_path / "page.html").write_text(GOOD)
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
     assert book.faults(tmp_path, ["page"]) == []
-    assert book.faults(tmp_path, ["page", "gone"])[0].startswith("gone.html: not there")
+    assert book.faults(tmp_path, ["page", "gone"])[0].startswith("gone.html: missing")
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["other"]})')
-    assert book.faults(tmp_path, ["page"]) == ["page: the search does not know it"]
+    assert book.faults(tmp_path, ["page"]) == ["page: missing in the search index"]
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -125,4 +125,4 @@ def test_a_figure_that_did_not_reach_its_page_is_found(tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.ipynb")
     (tmp_path / "page.html").write_text(GOOD)
     (tmp_path / "searchindex.js").write_text('Search.setIndex({"docnames": ["page"]})')
-    assert book.faults(tmp_path, ["page"]) == ["page.html: 1 pictures, where the lesson made 2"]
+    assert book.faults(tmp_path, ["page"]) == ["page.html: 1 pictures, but the lesson made 2"]

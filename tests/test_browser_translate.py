@@ -82,7 +82,7 @@ def test_upload_wipe_and_save(lab, browser, tmp_path):
     # Selenium cannot use a file dialogue: put the widget's file input, which is in no page, into the page.
     browser.execute_script("HTMLInputElement.prototype.click = function () { document.body.append(this); }")
     choose("film.png", 120_000_000)
-    wait_until(lambda: "film.png has 120 MB, and 50 is the most: save it smaller" in text(), 120)
+    wait_until(lambda: "film.png has 120 MB; the limit is 50 MB. Save it smaller" in text(), 120)
     choose("sky.png", 50_000_000)
     wait_until(lambda: "ready: sky.png, repainted" in text() and "60 × 40 pixels, changed by" in text(), 120)
     wait_until(lambda: abs(shown()[20, 5] - (0, 0, 200)).max() < 12 and shown().shape == (40, 60, 3), 60)

@@ -121,7 +121,7 @@ def test_versions_name_what_differs(monkeypatch):
     assert "packages as in requirements" in class_check.versions()
     real = class_check.version
     monkeypatch.setattr(class_check, "version", lambda name: "0.1" if name == "pillow" else real(name))
-    with pytest.raises(class_check.Missing, match=r"pillow==[\d.]+ is wanted, 0.1 is here: make setup"):
+    with pytest.raises(class_check.Missing, match=r"pillow==[\d.]+ is required, 0.1 is installed: make setup"):
         class_check.versions()
 
 

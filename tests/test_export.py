@@ -40,7 +40,7 @@ def test_an_export_is_replaced_and_nothing_else(tmp_path):
         export.saved_model(generator, tmp_path / "apples", size=32)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="something else than a SavedModel"):
+    with pytest.raises(ValueError, match="is not a SavedModel"):
         export.saved_model(generator, tmp_path / "thesis")
     with pytest.raises(ValueError, match="multiples of 2, not 33"):
         export.tflite(generator, tmp_path / "apples.tflite", 33)

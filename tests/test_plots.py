@@ -66,7 +66,7 @@ def test_the_range_is_given_and_not_guessed(picture, black, expected):
 
 @pytest.mark.parametrize("values", [[-1, 0], [0, 255], [0, np.nan], [-0.2, 1]])
 def test_a_picture_of_another_range_is_refused(values):
-    with pytest.raises(ValueError, match=r"values in \[0, 1\]; this one has some from"):
+    with pytest.raises(ValueError, match=r"values in \[0, 1\]; this one has values from"):
         plots.grid([[np.resize(values, (4, 4))]], alt=ALT)
 
 

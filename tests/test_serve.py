@@ -279,7 +279,7 @@ def test_an_upload_of_50_mb_arrives_and_a_larger_one_is_answered_in_words(inside
     assert status_after("telephone.png", 12_000_000) == "ready: telephone.png, repainted ()"
     assert status_after("large.png", 50_000_000) == "ready: large.png, repainted ()"
     assert status_after("huge.png", 120_000_000).startswith(
-        "<b>huge.png has 120 MB, and 50 is the most: save it smaller"
+        "<b>huge.png has 120 MB; the limit is 50 MB. Save it smaller"
     )
     assert status_after("again.png", 50_000_000) == "ready: again.png, repainted ()"
     kernel.end()
@@ -393,8 +393,8 @@ def test_a_certificate_makes_it_https(tmp_path):
 
 def test_the_board_says_what_others_can_read():
     text = serve.board("192.0.2.7", 8888, "long-enough", secure=True, given=True)
-    assert "https://192.0.2.7:8888/lab" in text and "long-enough" not in text and "read along" not in text
-    assert "read along" in serve.board("192.0.2.7", 8888, "long-enough", secure=False, given=True)
+    assert "https://192.0.2.7:8888/lab" in text and "long-enough" not in text and "can read everything" not in text
+    assert "can read everything" in serve.board("192.0.2.7", 8888, "long-enough", secure=False, given=True)
 
 
 def test_a_port_in_use_is_said():

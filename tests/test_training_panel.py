@@ -256,7 +256,7 @@ def test_quality_is_measured_with_each_sample_where_the_truth_is_known(seen, orc
     for direction, generator in (("ab", seen.run.gan.generator_ab), ("ba", seen.run.gan.generator_ba)):
         report = metrics.report(generator, orchard_root, direction, limit=dashboard.PAIRS)
         assert seen.quality[12][direction]["fruit_psnr"] == pytest.approx(report["fruit_psnr"])
-        words = f"fruit {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying), background"
+        words = f"fruit {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over the unchanged input), background"
         assert words in seen.measured.value and "step 12" in seen.measured.value
 
 
@@ -269,7 +269,7 @@ def test_every_rendered_dataset_is_trained_and_measured_with_its_panel(name, mak
     has = name != "meadow"  # where all of a picture is painted, there is no background
     assert 6 in panel.quality and ("background_psnr" in panel.quality[6]["ab"]) == has
     assert ("no background" in panel.measured.value, "and background by step" in panel.gains.value) == (not has, has)
-    assert "over copying" in panel.measured.value and "nan" not in panel.measured.value
+    assert "over the unchanged input" in panel.measured.value and "nan" not in panel.measured.value
     again = TrainingPanel(Run(make_gan(), root, tiny, tmp_path / "run"))
     assert again.quality == panel.quality
 
@@ -293,7 +293,7 @@ def test_samples_are_browsed_by_step(seen):
     seen.browser.value = 4
     assert seen.samples.value != newest and "Step 4." in seen.caption.value and "at step 4" in seen.measured.value
     assert seen.samples.value == drawing.sheet(samples.read(seen.run.directory / "samples" / "step-00000004.png"))
-    assert "kept of steps 3, 6, 9, 12." in seen.kept.value and "step-00000003-ab" in seen.kept.value
+    assert "saved at steps 3, 6, 9, 12." in seen.kept.value and "step-00000003-ab" in seen.kept.value
     seen.browser.value = 12
     assert seen.samples.value == newest
 

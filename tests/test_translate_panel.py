@@ -89,7 +89,7 @@ def test_an_uploaded_picture_is_taken_and_a_bad_one_named(panel, monkeypatch):
     assert panel.picture.value == "<mine>.png" and not panel.save.disabled
     monkeypatch.setattr(parts, "MOST", 20)
     panel._take(({"name": "<huge>.png", "content": memoryview(png(own))},))
-    assert "&lt;huge&gt;.png has 0 MB, and 0 is the most: save it smaller" in panel.status.value
+    assert "&lt;huge&gt;.png has 0 MB; the limit is 0 MB. Save it smaller" in panel.status.value
     assert panel.picture.value == "<mine>.png" and panel.upload.value == ()
     panel.picture.value = "red"  # the choices still work
     panel.wait(60)
@@ -125,7 +125,7 @@ def test_it_does_not_block_and_the_last_choice_wins(generator, monkeypatch, tmp_
     )
     panel.picture.value = "blue"
     panel.wipe.value = 20  # shows the unchanged picture while it waits
-    assert "as it is" in panel.caption.value and panel.after is None
+    assert "not translated" in panel.caption.value and panel.after is None
     go_on.set()
     panel.wait(60)
     assert first.wait(60)

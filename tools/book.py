@@ -1,8 +1,8 @@
-"""Lay out the course for Jupyter Book in ``build/book``: the pages, and the solved lessons, executed (``make book``).
+"""Lay out the course for Jupyter Book in ``build/book``: the pages and the executed solved lessons (``make book``).
 
-The profile decides what that costs. Widgets become pictures and words: the site must work from a folder, without a
-kernel and without the network. Any error in a lesson ends it. ``--check`` looks at the built site: it lists what a
-reader would miss, and ends with 1.
+The profile decides how long that takes. Widgets become pictures and text, because the site must work from a folder,
+without kernel or network. Any error in a lesson ends the script. ``--check`` checks the built site instead: it lists
+what is missing, and exits with 1.
 """
 
 import argparse
@@ -36,7 +36,7 @@ CONFIG = {
 
 
 def still(models, key):
-    """The widget ``key`` of a notebook's stored widget state as HTML: pictures, texts, and where its controls stood."""
+    """Convert the widget ``key`` of a notebook's stored state to HTML: pictures, texts, and values of controls."""
     model = models[key]
     state = model["state"]
     if "children" in state:
@@ -57,17 +57,17 @@ def still(models, key):
 
 
 def picture(words, kind, data):
-    """An HTML element for the base64 ``data`` of a picture, with ``words`` for those who cannot see it.
+    """Make an HTML element for the base64 ``data`` of a picture, with ``words`` as alternative text.
 
-    Raises ``ValueError`` if there are none: a page would show the picture without.
+    Raises ``ValueError`` if ``words`` is empty.
     """
     if not words:
-        raise ValueError("A picture of this lesson has no words: give Image an alt, or a widget a tooltip.")
+        raise ValueError("A picture of this lesson has no alternative text: give Image an alt, or a widget a tooltip.")
     return f'<img alt="{html.escape(words)}" style="max-width:100%" src="data:{kind};base64,{data}">'
 
 
 def as_html(book):
-    """Replace widgets and bare pictures among the outputs of ``book`` by HTML, in place; drop the stored state."""
+    """Replace widgets and pictures in the outputs of ``book`` by HTML, in place; drop the widget state."""
     models = book.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
     for output in (output for cell in book.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
@@ -79,14 +79,14 @@ def as_html(book):
 
 
 def execute(name):
-    """The solved lesson ``name`` with its outputs; raises ``CellExecutionError`` for any error in it."""
+    """Execute the solved lesson ``name`` and return it. Raises ``CellExecutionError`` for any error in it."""
     book = nbformat.read(SOLUTIONS / f"{name}.ipynb", as_version=4)
     NotebookClient(book, timeout=None, resources={"metadata": {"path": str(SOLUTIONS)}}).execute()
     return as_html(book)
 
 
 class Page(HTMLParser):
-    """Collects in ``faults`` the pictures of a page without words, and the parts it would fetch from the network.
+    """Collect in ``faults`` the pictures of a page without alternative text, and its parts from the network.
 
     ``pictures``: how many there are.
     """
@@ -101,13 +101,13 @@ class Page(HTMLParser):
         place = attributes.get("src") or (attributes.get("href", "") if tag == "link" else "")
         self.pictures += tag == "img"
         if tag == "img" and not attributes.get("alt", "").strip():
-            self.faults.append(f"a picture without words: {place[:80]}")
+            self.faults.append(f"a picture without alternative text: {place[:80]}")
         if tag != "a" and attributes.get("rel") != "canonical" and place.startswith(("http:", "https:", "//")):
             self.faults.append(f"from the network: {place}")
 
 
 def figures(page):
-    """How many pictures the outputs of the laid out lesson ``page`` hold, of its executed notebook in ``BOOK``."""
+    """Count the pictures in the outputs of lesson ``page``, from its executed notebook in ``BOOK``."""
     path = BOOK / f"{page}.ipynb"
     cells = nbformat.read(path, as_version=4).cells if path.exists() else []
     shown = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
@@ -115,7 +115,7 @@ def figures(page):
 
 
 def faults(site, pages):
-    """What is wrong with the folder ``site``, built from ``pages`` (names without endings): a list of lines."""
+    """List what is wrong with the folder ``site``, built from ``pages`` (names without suffix)."""
     found = []
     for path in sorted(site.rglob("*.html")):
         found += [f"{path.relative_to(site)}: {fault}" for fault in Page(path.read_text(encoding="utf-8")).faults]
@@ -125,17 +125,17 @@ def faults(site, pages):
     for page in pages:
         path = site / f"{page}.html"
         if not path.exists():
-            found.append(f"{path.name}: not there; make book builds it")
+            found.append(f"{path.name}: missing; make book builds it")
             continue
         text = path.read_text(encoding="utf-8")
         if "search.html" not in text:
-            found.append(f"{page}.html: no way to the search")
+            found.append(f"{page}.html: no link to the search")
         if (there := Page(text).pictures) < (wanted := figures(page)):
-            found.append(f"{page}.html: {there} pictures, where the lesson made {wanted}")
+            found.append(f"{page}.html: {there} pictures, but the lesson made {wanted}")
     index = site / "searchindex.js"
     text = index.read_text(encoding="utf-8") if index.exists() else "({})"
     known = json.loads(text[text.index("(") + 1 : text.rindex(")")]).get("docnames", [])
-    return found + [f"{page}: the search does not know it" for page in pages if page not in known]
+    return found + [f"{page}: missing in the search index" for page in pages if page not in known]
 
 
 def main(argv=None):
@@ -144,7 +144,7 @@ def main(argv=None):
     parser.add_argument(
         "lessons", nargs="*", default=every, metavar="LESSON", help=f"execute only these of {', '.join(every)}"
     )
-    parser.add_argument("--check", action="store_true", help="look at the built site instead")
+    parser.add_argument("--check", action="store_true", help="check the built site instead")
     options = parser.parse_args(argv)
     pages = [*(f"notebooks/{name}" for name in every), *PAGES]
     if options.check:

@@ -1,7 +1,7 @@
-"""The evening before: fetch what the lessons use and say what is missing (``make class-check``; exit code 1 then).
+"""Fetch what the lessons use, and list what is missing (``make class-check``; exit code 1 if anything is).
 
-With the variable ``LAB_MIRROR`` also the published datasets and VGG19 are fetched. That place is asked first; for a
-dataset that it lacks, the publisher.
+With the variable ``LAB_MIRROR``, the published datasets and VGG19 are fetched too, from that mirror first. A dataset
+that the mirror lacks comes from its publisher.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from packaging.requirements import Requirement
 
 from labutils import console, files, profile, published
 
-MOST = 200_000_000  # bytes of a weights file; VGG19 without its last layers has 80 million
+MOST = 200_000_000  # limit in bytes of a weights file; VGG19 without its last layers has 80 million
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples
 PRETRAINED = profile.home("pretrained")
 
 
 class Missing(Exception):
-    """What is missing, and the remedy."""
+    """Something is missing; the text says what, and the remedy."""
 
 
 def versions():
-    """Every installed package is the one that this environment's lock names."""
+    """Check that the installed packages match this environment's lock file."""
     try:
         lock = "requirements.lock" if version("tensorflow").startswith("2.15.") else "requirements-current.lock"
     except PackageNotFoundError:
@@ -44,7 +44,7 @@ def versions():
         except PackageNotFoundError:
             found = "none"
         if found not in pinned.specifier:
-            wrong.append(f"{pinned} is wanted, {found} is here")
+            wrong.append(f"{pinned} is required, {found} is installed")
     if wrong:
         raise Missing(f"{'; '.join(wrong)}: make setup")
     return f"{len(lines)} packages as in {lock}, Python {sys.version.split()[0]}"
@@ -63,27 +63,29 @@ def port(number):
         try:
             probe.bind(("127.0.0.1", number))
         except OSError as error:
-            raise Missing(f"port {number}: {error.strerror}. End what uses it, or take another with PORT=") from None
+            raise Missing(
+                f"port {number}: {error.strerror}. Stop the program that uses it, or choose another with PORT="
+            ) from None
     return f"{number} is free"
 
 
 def shipped():
-    """Every weight file beside its card is the one that the card describes."""
+    """Check that every weight file matches its card."""
     cards = sorted(PRETRAINED.glob("*.json"))
     for card in cards:
         facts = json.loads(card.read_text(encoding="utf-8"))
         file = PRETRAINED / facts.get("file", f"{card.stem}.weights.h5")
         if not file.is_file():
-            raise Missing(f"{file.name} is not in pretrained/: get the course again")
+            raise Missing(f"{file.name} is not in pretrained/: download the course again")
         if hashlib.sha256(file.read_bytes()).hexdigest() != facts["sha256"]:
-            raise Missing(f"{file.name} is not the file that its card describes: get the course again")
+            raise Missing(f"{file.name} does not match its card: download the course again")
     if not cards:
-        raise Missing("pretrained/ has no cards: get the course again")
-    return f"{len(cards)} weight files as their cards say"
+        raise Missing("pretrained/ has no cards: download the course again")
+    return f"{len(cards)} weight files match their cards"
 
 
 def rendered():
-    """The datasets of the profile and of the shipped generators, made now if need be."""
+    """Render the datasets of the profile and of the shipped generators, if missing."""
     lab = profile.load()
     cards = [json.loads(card.read_text(encoding="utf-8")) for card in PRETRAINED.glob("*-ab.json")]
     wanted = {(lab.dataset, lab.size), *((card["data"], card["size"]) for card in cards)}
@@ -100,7 +102,7 @@ def fetched(name):
 
 
 def vgg(mirror, backbone="vgg19"):
-    """ImageNet weights from the mirror into Keras' cache, where lesson 5 looks for them."""
+    """Fetch ImageNet weights from the mirror into Keras' cache, where lesson 5 looks for them."""
     from labutils import features
 
     if features.cached(backbone):
@@ -116,12 +118,12 @@ def vgg(mirror, backbone="vgg19"):
     except files.DiskError:
         raise
     except (OSError, ValueError) as error:
-        raise Missing(f"{address}: {error}. Lesson 5 can do with the VGG16 of pretrained/") from None
+        raise Missing(f"{address}: {error}. Lesson 5 can use the VGG16 in pretrained/ instead") from None
     return f"{backbone.upper()} fetched from the mirror"
 
 
 def main(argv=None):
-    """The exit code: 0 if nothing is missing, else 1."""
+    """Run all checks. Returns the exit code: 0 if nothing is missing, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8888, help="where JupyterLab will answer (%(default)s)")
     parser.add_argument(
@@ -140,7 +142,7 @@ def main(argv=None):
         except (Missing, files.DiskError) as error:
             print(f"MISSING  {name}: {error}", flush=True)
             missing += 1
-        except Exception as error:  # one trouble must not hide the others
+        except Exception as error:  # report every failure, not only the first
             print(f"MISSING  {name}: {type(error).__name__}: {error}", flush=True)
             missing += 1
     print(f"{missing} missing." if missing else "Ready for the class.")

@@ -1,4 +1,4 @@
-"""The door of ``make serve``: how many wrong passwords are taken, and what those inside may not do."""
+"""Login and permissions of ``make serve``: limit wrong passwords, and forbid guests to end the server."""
 
 import collections
 import ipaddress
@@ -9,13 +9,13 @@ from jupyter_server.auth import Authorizer
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.login import LoginFormHandler
 
-WRONG, SECONDS = 10, 10.0  # wrong passwords that an address may send within so many seconds
+WRONG, SECONDS = 10, 10.0  # wrong passwords allowed per address, and within how many seconds
 
 
 class Login(LoginFormHandler):
-    """The login form, which takes ten wrong passwords in ten seconds from an address and then makes it wait."""
+    """The login form. After ten wrong passwords in ten seconds an address has to wait."""
 
-    wrong = collections.defaultdict(collections.deque)  # when they came, by address
+    wrong = collections.defaultdict(collections.deque)  # their times, by address
 
     @allow_unauthenticated
     def post(self):
@@ -34,13 +34,13 @@ class Login(LoginFormHandler):
 
 
 class Guests(Authorizer):
-    """Allow everything to who has the password, except to end the server."""
+    """Allow everything to a user with the password, except ending the server."""
 
     def is_authorized(self, handler, user, action, resource):
         return resource != "server"
 
 
 def neighbourhood(address):
-    """What one computer has for itself: an IPv4 address, or the first half of an IPv6 one."""
+    """Return the network of one computer: an IPv4 address, or the first half of an IPv6 address."""
     address = ipaddress.ip_address(address)
     return ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False)

@@ -1,8 +1,8 @@
-"""JupyterLab for others in the room: ``make serve INTERFACE=192.168.1.20``, never without a password.
+"""Serve JupyterLab to others in the room: ``make serve INTERFACE=192.168.1.20``, never without a password.
 
-The interface is chosen by its address or its name. Every interface at once takes the word ``all-interfaces``.
-The password is generated unless the variable ``PASSWORD`` gives one; it is kept in memory only. Every other Jupyter
-setting of this computer is left aside: those of the user, of the system and of the environment's variables.
+Choose the interface by its address or its name, or all of them with ``all-interfaces``. The password is generated
+unless the variable ``PASSWORD`` gives one. It is kept in memory only. All other Jupyter settings of this computer are
+ignored: those of the user, of the system and of environment variables.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from labutils import console
 from labutils.profile import home
 
 EVERYWHERE = "all-interfaces"
-LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look alike on a board
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that look alike on a board
 SHORTEST = 10
 COMMON = re.compile(
     "password|passwort|passwd|qwerty|qwertz|azerty|asdf|zxcv|iloveyou|letmein|welcome|willkommen|admin|root|login|"
@@ -33,15 +33,15 @@ LOOKALIKE = str.maketrans("@$013457", "asoleast")  # p@ssw0rd
 
 
 def interfaces():
-    """``{name: IPv4 address}`` of this machine."""
+    """Return ``{name: IPv4 address}`` of this machine."""
     every = psutil.net_if_addrs().items()
     return {name: each.address for name, addresses in every for each in addresses if each.family == socket.AF_INET}
 
 
 def address_of(interface):
-    """The address to listen at: of an interface's name, an address itself, or 0.0.0.0 for the word for all of them.
+    """Return the address to listen at, for an interface's name, an address, or ``EVERYWHERE`` (0.0.0.0).
 
-    Raises ``ValueError`` for anything else, and for 0.0.0.0 or ``::`` in numbers, which are easily typed by habit.
+    Raises ``ValueError`` for anything else. 0.0.0.0 and ``::`` are refused too, because they are often typed by habit.
     """
     known = interfaces()
     if interface == EVERYWHERE:
@@ -50,21 +50,23 @@ def address_of(interface):
         address = ipaddress.ip_address(known.get(interface, interface))
     except ValueError:
         listed = "".join(f"\n  INTERFACE={name}  ({address})" for name, address in known.items())
-        raise ValueError(f"Choose the network to serve, by name or address; {interface!r} is none:{listed}") from None
+        raise ValueError(
+            f"{interface!r} is no network of this machine. Choose one by name or address:{listed}"
+        ) from None
     if (getattr(address, "ipv4_mapped", None) or address).is_unspecified:
         raise ValueError(
-            f"{interface} means every network this machine is in. If that is what you want: INTERFACE={EVERYWHERE}"
+            f"{interface} means every network this machine is in. If you want that, use INTERFACE={EVERYWHERE}"
         )
     return str(address)
 
 
 def new_password():
-    """Three groups of four letters and digits, 59 bits, easy to read from a board."""
+    """Make a password of three groups of four letters and digits (59 bits), easy to read from a board."""
     return "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(3))
 
 
 def check_strong(password):
-    """Raises ``ValueError`` for a password that is short, or little more than common words and numbers."""
+    """Raise ``ValueError`` for a password that is short, or little more than common words and numbers."""
     if len(password) < SHORTEST:
         raise ValueError(f"A password needs at least {SHORTEST} characters; without PASSWORD one is made for you.")
     plain = password.casefold()
@@ -77,7 +79,7 @@ def check_strong(password):
 
 
 def tls(certificate, key):
-    """The settings of a server with a certificate; none without. Raises ``ValueError`` if a file is missing."""
+    """Return the server's TLS settings, empty without a certificate. Raises ``ValueError`` if a file is missing."""
     if bool(certificate) != bool(key):
         raise ValueError("TLS needs both CERTIFICATE and KEY.")
     for path in filter(None, (certificate, key)):
@@ -87,7 +89,7 @@ def tls(certificate, key):
 
 
 def configuration(password, secure):
-    """The server's settings, the password only as its hash; ``secure``: those of its certificate."""
+    """Return the server's settings, with the password as a hash. ``secure``: the settings from ``tls``."""
     from door import Guests, Login
     from jupyter_server.auth import passwd
 
@@ -95,7 +97,7 @@ def configuration(password, secure):
     shared = json.loads(Path(home("notebooks", "server-settings.json")).read_text())["ServerApp"]["tornado_settings"]
     return {
         "PasswordIdentityProvider": {
-            # A slow hash protects a file that is stolen. There is none, and thirty who log in at once need not wait.
+            # A slow hash protects a stolen file. Here there is no file, and thirty people may log in at once.
             "hashed_password": passwd(password, "sha256"),
             "password_required": True,
             "allow_password_change": False,
@@ -107,7 +109,7 @@ def configuration(password, secure):
             "open_browser": False,
             "port_retries": 0,
             "root_dir": str(home()),
-            "cookie_secret": secrets.token_bytes(32),  # with a new start everyone logs in anew
+            "cookie_secret": secrets.token_bytes(32),  # everyone logs in again after a restart
             "allow_unauthenticated_access": False,
             "authorizer_class": Guests,
             "quit_button": False,
@@ -119,9 +121,9 @@ def configuration(password, secure):
 
 
 def isolate():
-    """Leave every other Jupyter setting aside; returns the fresh folder in which this process keeps its own.
+    """Ignore all other Jupyter settings; return the new folder where this process keeps its own.
 
-    Call it before anything of Jupyter is imported, because some variables are read then.
+    Call it before importing anything of Jupyter, because some variables are read at import.
     """
     for name in list(os.environ):
         if name.upper().startswith(("JUPYTER", "JPY_", "IPYTHON")):
@@ -129,31 +131,33 @@ def isolate():
     os.environ["JUPYTER_NO_CONFIG"] = "1"
     from jupyter_core.paths import jupyter_config_dir
 
-    folder = Path(jupyter_config_dir())  # temporary, because of that variable, and nobody else may read it
+    folder = Path(jupyter_config_dir())  # a temporary folder because of that variable; private to this user
     for name in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         os.environ[name] = str(folder / name)
     return folder
 
 
 def check_free(address, port):
-    """Raises ``ValueError`` if something listens there, or the address is not this machine's."""
+    """Raise ``ValueError`` if the port is in use, or the address is not this machine's."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise ValueError(f"{address}, port {port}: {error.strerror}. Another INTERFACE or PORT?") from None
+            raise ValueError(f"{address}, port {port}: {error.strerror}. Choose another INTERFACE or PORT.") from None
 
 
 def board(address, port, password, secure, given):
-    """What to write on the board, and what to know."""
+    """Return the text for the board, and warnings."""
     hosts = [a for a in interfaces().values() if not a.startswith("127.")] if address == "0.0.0.0" else [address]
     scheme = "https" if secure else "http"
     lines = [f"  {scheme}://{f'[{host}]' if ':' in host else host}:{port}/lab" for host in hosts]
     lines.append("  password: the one you gave" if given else f"  password: {password}")
     if not secure and not ipaddress.ip_address(address).is_loopback:
-        lines.append("Without CERTIFICATE and KEY others on this network can read along, the password too.")
-    lines.append("Whoever has the password can run any code on this machine, as you. Ctrl+C twice ends it.")
+        lines.append("Without CERTIFICATE and KEY others on this network can read everything, including the password.")
+    lines.append(
+        "Anyone with the password can run any code on this machine, as you. Press Ctrl+C twice to end the server."
+    )
     return "\n".join(["For the board:", *lines])
 
 

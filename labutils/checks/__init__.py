@@ -1,9 +1,9 @@
-"""The exercises' checks: what was expected, what came, and a hint, in words. One module a lesson.
+"""Check answers to exercises: print what was expected, what came, and a hint. One module per lesson.
 
-After each check a line says how many of the lesson's exercises are done, and which are left.
+After each check a line lists how many of the lesson's exercises are done, and which are left.
 
-A check never raises in a student's notebook. CI sets ``LAB_STRICT``: with "1" a wrong answer raises
-``AssertionError``, with "unsolved" a right one does, because a stand-in should not pass.
+A check never raises in a student's notebook. CI sets ``LAB_STRICT``. With "1" a wrong answer raises
+``AssertionError``. With "unsolved" a right answer raises it, because a placeholder must not pass.
 """
 
 import difflib
@@ -15,17 +15,17 @@ import textwrap
 import numpy as np
 
 EXERCISES = {}
-DONE = set()  # answered rightly in this session
+DONE = set()  # answered correctly in this session
 
 
 class Hint(Exception):
-    """A wrong answer; the text says what was expected, what came, and how to go on."""
+    """Report a wrong answer. The text says what was expected, what came, and what to do next."""
 
 
 def exercise(name):
-    """Register the decorated function, which takes the student's value, as the check of exercise ``name``.
+    """Register the decorated function as the check of exercise ``name``.
 
-    It raises ``Hint`` for a wrong answer and returns nothing for a right one.
+    The function takes the student's value. It raises ``Hint`` if the answer is wrong.
     """
 
     def register(function):
@@ -36,13 +36,13 @@ def exercise(name):
 
 
 def check(name, value):
-    """Check the answer ``value`` of exercise ``name`` ("1-scale": the lesson, what it is about); print the result.
+    """Check ``value``, the answer to exercise ``name`` (such as "1-scale"), and print the result.
 
-    Raises ``ValueError`` with the list of all exercises for any other name.
+    Raises ``ValueError`` with the list of all exercises if ``name`` is unknown.
     """
-    name = name if isinstance(name, str) else repr(name)[:60]  # perhaps the answer: the two were swapped
+    name = name if isinstance(name, str) else repr(name)[:60]  # name and value may be swapped
     lessons = [module.name for module in pkgutil.iter_modules(__path__)]
-    for lesson in lessons if name not in EXERCISES else []:  # all of them, so that the list below is whole
+    for lesson in lessons if name not in EXERCISES else []:  # so that the list below is complete
         importlib.import_module(f"{__name__}.{lesson}")
     if name not in EXERCISES:
         near = "".join(f" Did you mean {x!r}?" for x in difflib.get_close_matches(str(name), EXERCISES, n=1))
@@ -64,7 +64,7 @@ def check(name, value):
 
 
 def progress(lesson):
-    """How far this session is with the exercises of ``lesson`` ("3"), in words."""
+    """Say how many exercises of ``lesson`` ("3") are done in this session."""
     names = [name for name in EXERCISES if name.startswith(f"{lesson}-")]
     left = [name for name in names if name not in DONE]
     if not left:
@@ -73,9 +73,9 @@ def progress(lesson):
 
 
 def answer(function, *arguments):
-    """What the student's ``function`` gives; ``Hint`` if it is no function, or gives nothing yet."""
+    """Call the student's ``function`` and return its result. Raise ``Hint`` if it is not callable or returns None."""
     if not callable(function):
-        raise Hint("Hand over the function itself, without parentheses after its name.")
+        raise Hint("Pass the function itself, without parentheses after its name.")
     value = function(*arguments)
     if value is None:
         raise Hint(f"{getattr(function, '__name__', 'your function')} returned nothing: does it end with `return`?")
@@ -83,7 +83,7 @@ def answer(function, *arguments):
 
 
 def recognise(value, mistakes, asked="", tolerance=1e-4):
-    """Raise ``Hint`` if ``value`` is what a typical mistake gives: ``mistakes`` is ``{hint: value}``."""
+    """Raise ``Hint`` if ``value`` is the result of a typical mistake: ``mistakes`` is ``{hint: value}``."""
     for hint, wrong in mistakes.items():
         if np.shape(value) == np.shape(wrong) and np.allclose(value, wrong, rtol=tolerance, atol=tolerance / 100):
             raise Hint(f"{asked} {hint}".strip())

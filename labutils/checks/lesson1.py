@@ -12,17 +12,17 @@ def scale(function):
     found = np.asarray(function(pixels))
     low, high = found.min(), found.max()
     if found.dtype.kind != "f":
-        raise Hint(f"The result should hold floats, yours holds {found.dtype}: whole numbers cannot say 0.5.")
+        raise Hint(f"The result should hold floats, yours holds {found.dtype}: integers cannot represent 0.5.")
     if np.allclose((low, high), (0, 1)):
         raise Hint("Your values lie in [0, 1]. The generators end in tanh, so they need [-1, 1]: black is -1, not 0.")
     if np.allclose((low, high), (0, 2)):
-        raise Hint("Your values lie in [0, 2]: the scale is right, now move it so that the middle is 0.")
+        raise Hint("Your values lie in [0, 2]. The scale is right: now shift it so that the middle is 0.")
     if np.allclose((low, high), (0, 255)):
         raise Hint("Your values are still 0 to 255: they should be scaled to [-1, 1].")
     if found.shape == pixels.shape and np.allclose(found, 1 - pixels / 127.5):
         raise Hint("Your colours are inverted: 0 is black and should become -1, 255 is white and should become 1.")
     if np.any(np.diff(found.ravel()) < 0):
-        raise Hint("A brighter pixel became darker: uint8 went over its edge. Turn to float before you calculate.")
+        raise Hint("A brighter pixel became darker: uint8 overflowed. Convert to float before you calculate.")
     close(found, pixels / 127.5 - 1, "The scaled picture", "0 becomes -1, 255 becomes 1, 127.5 would become 0.")
 
 
@@ -37,11 +37,11 @@ def over_white(function):
         raise Hint(f"The result should have shape (3, 5, 3) for an RGBA picture of 3 × 5, yours has {found.shape}.")
     values = found.astype(float)
     if np.allclose(values, rgba[..., :3]):
-        raise Hint("You dropped the alpha channel: what should be invisible shows its hidden colour.")
+        raise Hint("You dropped the alpha channel: transparent pixels show their hidden colour.")
     if np.abs(values - rgba[..., :3] * alpha).max() <= 1:
         raise Hint("Your background is black: add white where the picture is transparent, 255 · (1 - alpha).")
     if np.abs(values - (rgba[..., :3] * (1 - alpha) + 255 * alpha)).max() <= 1:
-        raise Hint("Alpha is the wrong way round: 255 is opaque, 0 is invisible.")
+        raise Hint("Alpha is the wrong way round: 255 is opaque, 0 is transparent.")
     if found.dtype != np.uint8:
         raise Hint(f"The numbers may be right, but the result should be uint8 and is {found.dtype}.")
     expected = rgba[..., :3] * alpha + 255 * (1 - alpha)
@@ -49,7 +49,7 @@ def over_white(function):
         raise Hint(
             f"At alpha 128 of 255 the colour (200, 100, 40) should become about "
             f"{tuple(expected[0, 2].round().astype(int).tolist())}, yours became {tuple(found[0, 2].tolist())}. "
-            "Turn to float first, and divide alpha by 255."
+            "Convert to float first, and divide alpha by 255."
         )
 
 
@@ -62,30 +62,30 @@ def mirror(function):
         raise Hint(f"mirrored(seed, step) should return two booleans, for A and for B; yours gives {tossed[0]}.")
     again = np.array([[bool(coin) for coin in function(0, step)] for step in steps[:40]])
     if not (again == tossed[:40]).all():
-        raise Hint("Asked twice for the same step, it answers differently: use a stateless draw with seed and step.")
+        raise Hint("Two calls for the same step gave different answers: use a stateless draw with seed and step.")
     if (tossed == tossed[0]).all():
         raise Hint("Every step gets the same answer: the step should go into the seed of the draw.")
     if (tossed[:, 0] == tossed[:, 1]).all():
         raise Hint("A and B are always mirrored together: they are not a pair, so each domain needs its own draw.")
     if (tossed[:, 0] != tossed[:, 1]).all():
-        raise Hint("B is always the opposite of A: each domain needs a draw of its own, not the other one turned over.")
+        raise Hint("B is always the opposite of A: each domain needs its own draw.")
     share, together = tossed.mean(axis=0), (tossed[:, 0] == tossed[:, 1]).mean()
-    if not (abs(share - 0.5) < 0.06).all():  # fair coins do it once in some thousand answers
+    if not (abs(share - 0.5) < 0.06).all():  # fair coins fail about once in a few thousand answers
         raise Hint(f"Half of the pictures should be mirrored; yours are {share[0]:.0%} of A and {share[1]:.0%} of B.")
     if (tossed[1:, 0] == tossed[:-1, 1]).all() or (tossed[1:, 1] == tossed[:-1, 0]).all():
-        raise Hint("One domain gets the other's coin, a step later: each needs draws of its own.")
+        raise Hint("One domain gets the other's coin a step later: each domain needs its own draws.")
     if abs(together - 0.5) > 0.06:
         raise Hint(f"A and B agree in {together:.0%} of the steps; independent coins agree in about half.")
     other = np.array([[bool(coin) for coin in function(1, step)] for step in steps])
     if (other == tossed).all():
-        raise Hint("Another seed gives the same coins: the seed should go into the draw as well.")
+        raise Hint("Another seed gives the same coins: pass the seed to the draw as well.")
     if (other[:-1] == tossed[1:]).all():
-        raise Hint("Seed 1 tosses what seed 0 tosses a step later: do not add seed and step, give both to the draw.")
+        raise Hint("Seed 1 gives what seed 0 gives a step later. Do not add seed and step: pass both to the draw.")
 
 
 @exercise("1-cache")
 def cache(function):
-    """``function(paths, load, view)``: an endless dataset; each file loaded once, each view new."""
+    """``function(paths, load, view)``: an endless dataset that loads each file once and makes each view anew."""
     import tensorflow as tf
 
     loads, count = [], 4
@@ -109,7 +109,7 @@ def cache(function):
     epochs = [sorted(values[i : i + count]) for i in range(0, 3 * count, count)]
     if epochs[0] == epochs[1]:
         raise Hint(
-            "Every epoch shows the same views: whatever stands before .cache() is done once and kept. "
+            "Every epoch shows the same views: what stands before .cache() runs only once. "
             "What should stand before it, and what after?"
         )
     if len(loads) > count:
@@ -127,13 +127,13 @@ def memory(function):
         "You forgot that each pixel has three channels.": expected / 3,
         "You counted one row of pixels: a picture has size × size of them.": expected / 256,
         "You counted values, not bytes: a float32 takes 4 bytes.": expected / 4,
-        "You counted bits: 4 is the bytes of a value.": expected * 8,
+        "You counted bits: 4 is the number of bytes per value.": expected * 8,
         "These are bytes: a gigabyte is 10⁹ of them.": expected * 1e9,
         "These are megabytes: a gigabyte is 1,000 of them.": expected * 1e3,
-        "These are gibibytes (1,024³ bytes); asked are gigabytes, 10⁹ bytes.": expected * 1e9 / 1024**3,
+        "These are gibibytes (1,024³ bytes); the question asks for gigabytes (10⁹ bytes).": expected * 1e9 / 1024**3,
     }
     if found == 0:
-        raise Hint("No answer yet. How many values has one picture, and how many bytes a value?")
+        raise Hint("No answer yet. How many values does a picture have, and how many bytes does a value take?")
     recognise(found, mistakes, f"{question}: got {found:.4g}.", tolerance=1e-3)
     close(found, expected, f"Gigabytes of {question}", "Count the values of a picture, then the bytes.", 1e-3)
     close(function(10, 128, 1), 10 * 128 * 128 * 3 / 1e9, "The same for 10 uint8 pictures of 128 × 128", "", 1e-12)

@@ -13,7 +13,8 @@ def parameters(function):
         hints = {
             weights: "You left out the biases: one for each output channel.",
             weights + inputs: "There is one bias for each output channel, not for each input channel.",
-            kernel * inputs * outputs + outputs: "The kernel is a square: kernel × kernel weights a pair of channels.",
+            kernel * inputs * outputs
+            + outputs: "The kernel is a square: kernel × kernel weights for each pair of channels.",
             kernel * kernel * outputs + outputs: "Every output channel looks at all input channels.",
             weights + inputs * outputs: "A bias belongs to an output channel, not to a pair of channels.",
         }
@@ -37,7 +38,9 @@ def instance(function):
     x = rng.normal(size=(3, 6, 5, 4)) * [1, 2, 3, 0.01] + rng.normal(size=(3, 1, 1, 4)) * 5
     found = answer(function, x.copy())
     wrong = {
-        "You normalised over the batch: a picture must not depend on its neighbours.": _normalized(x, (0, 1, 2)),
+        "You normalised over the batch: a picture must not depend on the others in its batch.": _normalized(
+            x, (0, 1, 2)
+        ),
         "You normalised over the channels as well: that is layer normalisation.": _normalized(x, (1, 2, 3)),
         "You normalised over the channels only: each pixel on its own.": _normalized(x, 3),
         "You divided by the variance: take its square root, the standard deviation.": _normalized(
@@ -45,11 +48,11 @@ def instance(function):
         ),
         "Epsilon belongs inside the root, added to the variance.": (x - x.mean((1, 2), keepdims=True))
         / (x.std((1, 2), keepdims=True) + 1e-5),
-        "You took the mean away, but did not divide by the deviation.": x - x.mean((1, 2), keepdims=True),
+        "You subtracted the mean, but did not divide by the standard deviation.": x - x.mean((1, 2), keepdims=True),
         "This is the input, unchanged.": x,
         "The axes are right; take epsilon 1e-5, not 1e-3.": _normalized(x, (1, 2), epsilon=1e-3),
     }
-    recognise(found, wrong, "Mean 0 and deviation 1 were expected in each channel of each picture.")
+    recognise(found, wrong, "Each channel of each picture should have mean 0 and standard deviation 1.")
     hint = "Take mean and variance over height and width, axes (1, 2), with keepdims=True."
     close(found, _normalized(x, (1, 2)), "the normalised pictures", hint)
 
@@ -75,19 +78,19 @@ def residual(function):
     wrong = {
         "The skip is missing: this is the correction alone.": correction,
         "The ReLU between the two layers is missing.": x + second(first(x)),
-        "There is no activation after the addition: it would forbid the block to lower a value below zero.": relu(
+        "Use no activation after the addition: with a ReLU there, the block could not lower a value below zero.": relu(
             x + correction
         ),
-        "There is no activation after the second layer: a correction may be negative.": x + relu(correction),
+        "Use no activation after the second layer: a correction may be negative.": x + relu(correction),
         "This is x, unchanged.": x,
     }
     recognise(found, wrong)
-    hint = "x goes through the first layer, a ReLU and the second layer; what comes out is added to x."
+    hint = "x goes through the first layer, a ReLU and the second layer. Add the result to x."
     close(found, x + correction, "the block's output", hint)
 
 
 def field_of(strides, kernels):
-    """The receptive field of convolutions in a row, by the lesson's rule."""
+    """Compute the receptive field of consecutive convolutions by the lesson's rule."""
     field, distance = 1, 1
     for stride, kernel in zip(strides, kernels, strict=True):
         field += (kernel - 1) * distance
@@ -103,8 +106,9 @@ def field(function):
         late = sum((k - 1) * int(np.prod(strides[: i + 1])) for i, k in enumerate(kernels)) + 1
         hints = {
             expected - 1: "Start from 1: a value sees its own pixel before any convolution.",
-            sum(k - 1 for k in kernels) + 1: "After a stride of 2, neighbours lie two pixels apart: multiply.",
-            late: "A layer's own stride acts on the layers after it: widen first, then multiply the distance.",
+            sum(k - 1 for k in kernels)
+            + 1: "After a stride of 2, neighbours lie two pixels apart: multiply the distance by the stride.",
+            late: "A layer's stride affects only later layers: widen the field first, then multiply the distance.",
             sum(kernels): "Kernels overlap: each adds (kernel - 1) times the distance, not the whole kernel.",
         }
         if found != expected:
@@ -122,27 +126,29 @@ def strides(value):
         return
     hint = "More or larger strides make it larger; try models.receptive_field."
     if field_of(value, [4] * len(value)) == 46:
-        hint = "Without the last convolution, to a single channel, it would be 46: count it in, and take fewer."
+        hint = "You left out the last convolution, the one to a single channel. Include it, and use fewer strides."
     raise Hint(f"A receptive field of 46 was expected; strides {tuple(value)} give {got}. {hint}")
 
 
 @exercise("2-checkerboard")
 def checkerboard(value):
-    """The kernel sizes from 2 to 7 that cover evenly in a transposed convolution with stride 2."""
+    """The kernel sizes from 2 to 7 that paint every pixel equally often in a transposed convolution with stride 2."""
     try:
         kernels = {int(kernel) for kernel in value}
     except TypeError:
         raise Hint(f"A list or set of kernel sizes was expected, such as [2, 3]; got {value!r}.") from None
     if kernels == {3, 5, 7}:
-        raise Hint("You named those that do make a checkerboard.")
+        raise Hint("These sizes make a checkerboard: name the others.")
     if kernels - set(range(2, 8)):
         raise Hint(f"Only kernels from 2 to 7 were asked for; got {sorted(kernels)}.")
     if kernels == {3}:
-        raise Hint("3 is painted one, two or four times: draw two neighbouring stamps of 3, two pixels apart.")
+        raise Hint(
+            "A kernel of 3 paints pixels one, two or four times: draw two neighbouring kernels, two pixels apart."
+        )
     if kernels == {4}:
-        raise Hint("4 is right, and it is not the only one: which sizes does the stride, 2, divide?")
+        raise Hint("4 is right, but not the only one: which sizes are divisible by the stride, 2?")
     if kernels != {2, 4, 6}:
         raise Hint(
-            f"Expected three sizes, got {sorted(kernels)}. Try `enlarge` with each from 2 to 7: with which is every "
-            "pixel painted equally often?"
+            f"Expected three sizes, got {sorted(kernels)}. Try `enlarge` with each from 2 to 7: which of them "
+            "paint every pixel equally often?"
         )

@@ -12,7 +12,7 @@ def adversarial(function):
     scores = tf.constant([[0.9, 0.2], [0.0, 0.5]])
     loss = answer(function, scores)
     mistakes = {
-        "These are the discriminator's wishes: the generator wants its fakes scored 1, not 0.": 0.275,
+        "This is the discriminator's goal: the generator wants its fakes scored 1, not 0.": 0.275,
         "That is the mean distance without the square.": 0.6,
         "That is the sum: take the mean, so that the number of patches does not matter.": 1.9,
     }
@@ -38,8 +38,8 @@ def cycle(function):
     found = answer(function, real_b, ab, ba)
     mistakes = {
         "That is A→B→A: a picture of B goes through generator_ba first.": loss(ba(ab(real_b))),
-        "The fake is compared with the picture it was made from: go all the way back first.": loss(ba(real_b)),
-        "That is the identity loss: the picture never left B.": loss(ab(real_b)),
+        "You compared the fake with the picture it was made from: translate the fake back first.": loss(ba(real_b)),
+        "That is the identity loss: real_b did not go through generator_ba.": loss(ab(real_b)),
         "That is the mean square: take absolute differences.": np.mean((real_b - ab(ba(real_b))) ** 2),
     }
     recognise(found, mistakes)
@@ -51,8 +51,8 @@ def missing(answers):
     right = ("cycle", "adversarial", "identity")
     why = (
         "Which loss makes the fake depend on the picture it came from?",
-        "Handing the picture back makes two of the losses zero. Which one objects?",
-        "The round trip is perfect, so the cycle loss is content. Which loss sees the blue wall?",
+        "Returning the picture unchanged makes two of the losses zero. Which one stays above zero?",
+        "The round trip is perfect, so the cycle loss is zero. Which loss notices the blue wall?",
     )
     if not isinstance(answers, dict) or len(answers) != 3:
         raise Hint("Keep the dictionary of three symptoms, and replace each question mark.")
@@ -77,24 +77,26 @@ def rate(function):
         raise Hint("After the last step the rate turns negative: the training would run backwards. Stop at 0.")
     close([function(s) for s in (150, 200, 250)], [1e-4, 0, 0], "the rates at steps 150, 200 and 250", tolerance=1e-8)
     other = answer(function, 125, 1e-3, 50, 200)
-    hint = "Halfway down it is half of `base`; the line falls from `constant` to `total`, which may be any numbers."
+    hint = (
+        "Halfway down the rate is half of `base`. The line falls from `constant` to `total`: they may be any numbers."
+    )
     close(other, 5e-4, "the rate at step 125 for base 1e-3, constant 50, total 200", hint, tolerance=1e-8)
 
 
 @exercise("3-pool")
 def pool(function):
     def play(size, moves):
-        """What is shown, and what is kept, for pictures 0, 1, 2 … and a coin and a slot each."""
+        """Return what is shown and what is kept for pictures 0, 1, 2 …, each with a coin and a slot."""
         kept = []
         return [function(kept, fake, size, *move) for fake, move in enumerate(moves)], kept
 
     if play(2, [(True, 0), (True, 0)]) != ([0, 1], [0, 1]):
-        raise Hint("While the pool is not full there is no coin: keep every new picture, and show it.")
+        raise Hint("While the pool is not full, ignore the coin `swap`: keep and show every new picture.")
     shown, kept = play(2, [(False, 0), (False, 0), (False, 1)])
     if len(kept) > 2:
-        raise Hint(f"A pool of 2 holds {len(kept)} pictures: once it is full, a new one takes the place of an old one.")
+        raise Hint(f"A pool of 2 holds {len(kept)} pictures: once it is full, a new picture replaces an old one.")
     if (shown, kept) != ([0, 1, 2], [0, 1]):
-        raise Hint("Full, and the coin says no: the new picture is shown, and the pool stays as it is.")
+        raise Hint("When the pool is full and `swap` is False, show the new picture and leave the pool unchanged.")
     shown, kept = play(2, [(False, 0), (False, 0), (True, 1)])
     if shown[-1] == 2:
         raise Hint("With `swap` you show the new picture: take the old one out of its slot before you overwrite it.")
@@ -109,13 +111,14 @@ def pool(function):
 @exercise("3-mistakes")
 def mistakes(answers):
     why = {
-        "batch norm": "Its curves are the healthy run's, so the training went well. But its walls keep their own "
-        "colours, as in no other sheet. Which layer does something else in use than in training (lesson 2)?",
-        "no cycle loss": "In the healthy sheet the curves of cycle and identity lie on one another. Here they part: "
-        "which of them floats above, and which loss would have held it down?",
-        "strong discriminators": "Two curves part here as in no other sheet. Whose loss goes to zero, who is losing?",
-        "no identity loss": "One curve lies far above its place in the other sheets; look at that row of the pictures.",
-        "no pool": "No curve points at a loss, and the sheet is close to the healthy one: find the other four first.",
+        "batch norm": "Its curves match the healthy run's, so the training went well. But its walls keep their own "
+        "colours, unlike in any other sheet. Which layer behaves differently in use than in training (lesson 2)?",
+        "no cycle loss": "In the healthy sheet the curves of cycle and identity overlap. Here they separate. "
+        "Which of them lies higher, and which loss would have kept it low?",
+        "strong discriminators": "Two curves separate here, unlike in any other sheet. "
+        "Whose loss goes to zero, and who is losing?",
+        "no identity loss": "One curve lies far higher than in the other sheets. Look at its row of the pictures.",
+        "no pool": "No curve is unusual, and the sheet is close to the healthy one. Find the other four first.",
     }
     if not isinstance(answers, dict) or sorted(answers) != [1, 2, 3, 4, 5]:
         raise Hint("Keep the dictionary of the sheets 1 to 5, and replace each question mark.")

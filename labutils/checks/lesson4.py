@@ -18,9 +18,9 @@ def to_picture(function):
     if found[1] not in (127, 128):
         raise Hint(f"0 is the middle grey, 127 or 128; yours is {found[1]}.")
     if found[5] == 128:
-        raise Hint("0.01 is 128.8 of 255 and became 128: uint8 cuts off what follows the point, so round before.")
+        raise Hint("0.01 is 128.8 of 255 and became 128: converting to uint8 cuts off decimals, so round before.")
     if found[6] == 192:
-        raise Hint("0.5 is 191.25 of 255 and became 192: (values + 1) · 127.5, to the nearest level, not up.")
+        raise Hint("0.5 is 191.25 of 255 and became 192: round (values + 1) · 127.5 to the nearest level, not up.")
     close(found[5:], [129, 191], "0.01 and 0.5")
 
 
@@ -42,7 +42,7 @@ def masked_psnr(function):
         "The whole picture was counted: weight the squared error by the mask.": decibel(square.mean()),
         "Divide by the number of values inside the mask, not by all of them.": decibel(inside.mean()),
         "Each pixel has three values: divide by 3 · mask.sum().": decibel(inside.sum() / mask.sum()),
-        "The sign: a small error is a high PSNR.": -decibel(inside.sum() / (3 * mask.sum())),
+        "The sign is wrong: a small error gives a high PSNR.": -decibel(inside.sum() / (3 * mask.sum())),
     }
     recognise(found, mistakes)
     close(
@@ -69,7 +69,9 @@ def nearest(function):
     one, two, four = (np.reshape(row, (2, 2, 1)) * np.ones(3) for row in ([0.9, 0, 0, 0], [0.5, 0.5, 0, 0], [0.4] * 4))
     found = function(fake, [one, two, four])
     if found == 0:
-        raise Hint("One pixel far off counts more than two half as far: square the differences, then add them.")
+        raise Hint(
+            "One pixel with a large error counts more than two with half of it: square the differences, then add them."
+        )
     if found == 2:
         raise Hint("Count the errors of all pixels, not only the largest.")
 
@@ -77,9 +79,9 @@ def nearest(function):
 @exercise("4-pad")
 def pad(function):
     if function(64, 4) == 16:
-        raise Hint("64 rows can be halved four times already: nothing is to be added.")
+        raise Hint("64 rows can already be halved four times: add none.")
     if function(100, 4) == 4:
-        raise Hint("4 rows are too many for a multiple of 16. How many are missing to the *next* multiple?")
+        raise Hint("100 is 4 rows above a multiple of 16. How many are missing to the *next* multiple?")
     close([function(64, 4), function(100, 4), function(1, 3)], [0, 12, 7], "the rows for (64, 4), (100, 4) and (1, 3)")
 
 
@@ -94,18 +96,22 @@ def kid(function):
     xxs, yys, xys = ((p @ q.T + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
     between, few = 2 * xy.mean(), unbiased(xx) * 5 / 6 + unbiased(yy) * 4 / 5
     unscaled = unbiased(xxs) + unbiased(yys) - 2 * xys.mean()
-    itself = (
-        "A point was paired with itself: leave the diagonal out. It makes samples of one distribution look different."
-    )
+    itself = "A point was paired with itself, so samples of one distribution look different: leave the diagonal out."
     mistakes = {
         itself: xx.mean() + yy.mean() - between,
         "Without the diagonal there are n · (n - 1) pairs, not n².": few - between,
-        "The mean between the sets counts twice: each of the two means within is set against it.": expected + xy.mean(),
+        "Subtract the mean between the sets twice: once for each of the two means within a set.": expected + xy.mean(),
         "Divide x·y by the number of channels, before you add 1.": unscaled,
-        "The sign: within less between.": -expected,
+        "The sign is wrong: it is the means within minus the means between.": -expected,
     }
     recognise(found, mistakes)
-    close(found, expected, "the KID", "Means of k within x, plus within y, less twice between.", tolerance=1e-6)
+    close(
+        found,
+        expected,
+        "the KID",
+        "Add the means of k within x and within y, and subtract twice the mean between.",
+        tolerance=1e-6,
+    )
     alike, hint = (x[:3], x[3:]), "It may be negative."
     close(function(*alike), reference(*alike)[0], "the KID of two halves of one set", hint, tolerance=1e-6)
 

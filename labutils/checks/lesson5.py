@@ -18,7 +18,7 @@ def gram(function):
     expected = flat.T @ flat / len(flat)
     value = answer(function, maps)
     if value.shape == (30, 30):
-        raise Hint("This compares positions (30 x 30). Channels belong on both sides: transpose the *first* factor.")
+        raise Hint("This compares positions (30 x 30). Compare channels instead: transpose the *first* factor.")
     centred, mixed = flat - flat.mean(0), maps.reshape(3, -1).astype("float64")
     recognise(
         value,
@@ -26,10 +26,10 @@ def gram(function):
             "This is the sum over positions. Divide by their number, height times width.": expected * 30,
             "Divided by the channels too: divide by the number of positions only.": expected / 3,
             "Divided by the channels: divide by the number of positions, height times width.": expected * 30 / 3,
-            "reshape(channels, -1) tears channels apart: they are the *last* axis. Keep it last, and transpose.": mixed
+            "reshape(channels, -1) mixes the channels. They are the *last* axis: keep it last, and transpose.": mixed
             @ mixed.T
             / 30,
-            "This is a covariance. A Gram matrix does not take the mean away first.": centred.T @ centred / 30,
+            "This is a covariance. A Gram matrix does not subtract the mean first.": centred.T @ centred / 30,
         },
     )
     close(value, expected, "The Gram matrix of maps (1, 5, 6, 3)", "Rows are channels, columns are channels.")
@@ -47,20 +47,20 @@ def variation(function):
         {
             "Only the pixels below are compared. Add the squared differences to the right.": down.mean() / unit,
             "Only the pixels to the right are compared. Add those below.": right.mean() / unit,
-            "Right but for the unit: divide by 255², the whole range squared.": (down + right).mean(),
-            "The unit goes in squared: the differences are squared, so divide by 255².": (down + right).mean() / 255,
+            "Only the unit is wrong: divide by 255², the square of the whole range.": (down + right).mean(),
+            "The differences are squared, so divide by 255², not by 255.": (down + right).mean() / 255,
             "np.roll joins the last row to the first. Use slices, such as image[:, 1:] and image[:, :-1].": wrapped
             / unit,
             "This is the sum. Take the mean over all positions and colours.": (down + right).sum() / unit,
-            "Summed over the colours: take the mean over these, too.": 3 * (down + right).mean() / unit,
-            "This is half of it: add the two squared differences, do not average them.": (down + right).mean()
+            "You summed over the colours: take the mean over them, too.": 3 * (down + right).mean() / unit,
+            "This is half the value: add the two squared differences, do not average them.": (down + right).mean()
             / unit
             / 2,
             "These are absolute differences: square them.": (down**0.5 + right**0.5).mean() / unit,
             "These are absolute differences over 255: square both.": (down**0.5 + right**0.5).mean() / 255,
         },
     )
-    hint = "Leave the last row and the last column out of both differences, so that they have one shape."
+    hint = "Leave the last row and the last column out of both differences, so that both have the same shape."
     close(value, (down + right).mean() / unit, "The variation", hint)
 
 
@@ -70,9 +70,12 @@ def factor(value):
     recognise(
         value,
         {
-            "M enters squared: M² / pixels² is 1/16, not 1/4. (Or did you take block1_conv1, with N = 64?)": 64**2 / 9,
-            "Its positions are a quarter of the picture's pixels: M² / pixels² is 1/16, not 1.": 128**2 / 9,
-            "The other way round: how often does *paint* count a difference that gatys counts once?": 9 * 16 / 128**2,
+            "M is squared: M² / pixels² is 1/16, not 1/4. (Or did you take block1_conv1, with N = 64?)": 64**2 / 9,
+            "The layer has a quarter as many positions as the picture has pixels: M² / pixels² is 1/16, not 1.": 128**2
+            / 9,
+            "The ratio is the other way round: how often does *paint* count a difference that gatys counts once?": 9
+            * 16
+            / 128**2,
             "block2_conv1 has 128 channels, not 64.": 64**2 / 9 / 16,
         },
     )
@@ -95,7 +98,7 @@ def colours(function):
     if value.shape == painted.shape and np.allclose(value, mixed, atol=1e-3):
         raise Hint("These are still Y, I and Q. Go back to RGB with the inverse matrix.")
     for hint, wrong in (
-        ("The way there was with the transposed matrix; the inverse on the way back is transposed as well.",
+        ("You used the transposed matrix on the way there: transpose the inverse on the way back as well.",
          mixed @ np.linalg.inv(matrix)),
         ("Swapped: brightness (Y) comes from the painted picture, I and Q from the photograph.", rgb(two, one)),
         ("This is the painted picture unchanged: take I and Q from the photograph.", painted),
@@ -111,7 +114,7 @@ def colours(function):
 @exercise("5-decay")
 def decay(weights):
     if not isinstance(weights, dict):
-        raise Hint(f"A dict {{layer name: weight}} is wanted, not {type(weights).__name__}.")
+        raise Hint(f"The answer should be a dict {{layer name: weight}}, not {type(weights).__name__}.")
     names = [f"block{block}_conv1" for block in range(1, 5)]
     if set(weights) != set(names):
         raise Hint(f"The layers should be {', '.join(names)}; yours are {', '.join(map(str, weights))}.")
@@ -120,14 +123,14 @@ def decay(weights):
         value,
         {
             "The weights are all the same: each layer should have half the weight of the one before.": np.full(4, 0.25),
-            "Halved, but they do not sum to 1: divide each by their sum.": 0.5 ** np.arange(4),
-            "Halved, but from a half on: they do not sum to 1. Divide each by their sum.": 0.5 ** np.arange(1, 5),
-            "The wrong way: block1_conv1 should weigh most.": 2.0 ** np.arange(4) / 15,
-            "This falls in equal steps. Each weight should be *half* of the one before.": np.array([4, 3, 2, 1]) / 10,
+            "The weights halve but do not sum to 1: divide each by their sum.": 0.5 ** np.arange(4),
+            "The weights halve from 1/2 on, but do not sum to 1: divide each by their sum.": 0.5 ** np.arange(1, 5),
+            "The wrong way round: block1_conv1 should have the largest weight.": 2.0 ** np.arange(4) / 15,
+            "The weights fall in equal steps. Each should be *half* of the one before.": np.array([4, 3, 2, 1]) / 10,
         },
     )
     if not np.allclose(value, 0.5 ** np.arange(4) / (0.5 ** np.arange(4)).sum(), atol=1e-5):
-        raise Hint(f"Yours: {value.round(4)}. Halve a weight from layer to layer, and divide all by their sum.")
+        raise Hint(f"Your weights: {value.round(4)}. Halve a weight from layer to layer, and divide all by their sum.")
 
 
 @exercise("5-mix")

@@ -1,4 +1,4 @@
-"""The widgets; nothing else in ``labutils`` imports ipywidgets."""
+"""The panels of the lessons; only this package of ``labutils`` imports ipywidgets."""
 
 from labutils.dashboard.augmentation import AugmentationPanel as AugmentationPanel
 from labutils.dashboard.networks import FeatureMaps as FeatureMaps

@@ -8,9 +8,9 @@ from labutils.figures import plots
 
 
 class AugmentationPanel(widgets.VBox):
-    """What ``pipeline.random_view`` may do to ``image``, uint8 (h, w, 3), for networks of ``size`` pixels.
+    """Show what ``pipeline.random_view`` may do to ``image``, uint8 (h, w, 3), for networks of ``size`` pixels.
 
-    Shows the enlarged picture with the crop framed, and the crop as the network gets it. The button draws
+    It shows the enlarged picture with the crop framed, and the crop as the network gets it. The button draws
     position and mirroring at random. Display it in a cell.
     """
 
@@ -21,12 +21,12 @@ class AugmentationPanel(widgets.VBox):
         self.down = self._slider("crop: top 0 to bottom 1", 0.5, 0.0, 1.0, 0.05)
         self.mirrored = widgets.Checkbox(False, description="mirror", indent=False)
         self.button = widgets.Button(
-            description="Draw at random", icon="random", tooltip="A new place and a new toss of the coin"
+            description="Draw at random", icon="random", tooltip="Draw a new crop, and whether to mirror it"
         )
         self.picture = parts.Picture(
             format="png",
             layout={"max_width": "520px"},
-            tooltip="The picture enlarged, and the crop of it the network gets",
+            tooltip="The enlarged picture, and the crop that the network gets",
         )
         self.caption = parts.Words()
         self.view = None  # what the network gets, float32 (size, size, 3) in [-1, 1]

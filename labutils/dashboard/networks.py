@@ -1,4 +1,4 @@
-"""Widgets of lesson 2: what a discriminator's scores see, and what a network's layers make of a picture."""
+"""Widgets of lesson 2: the patch that each discriminator score sees, and the feature maps of a network's layers."""
 
 import ipywidgets as widgets
 import numpy as np
@@ -18,30 +18,30 @@ WORDS = {
     "InstanceNormalization": "normalisation",
     "BatchNormalization": "normalisation",
     "LeakyReLU": "leaky ReLU",
-    "UpSampling2D": "pixels repeated",
-    "Concatenate": "details laid beside",
-    "Add": "correction added",
+    "UpSampling2D": "upsampling",
+    "Concatenate": "concatenation",
+    "Add": "addition",
     "ReflectionPadding2D": "reflected border",
     "AttentionBlend": "blended into the picture",
-}  # other layers by the name of their class
+}  # other layers show the name of their class
 
 
 def _batch(picture):
-    """A picture (height, width, 3), uint8 or in [0, 1], as (1, height, width, 3) in [-1, 1]."""
+    """Convert a picture (height, width, 3), uint8 or in [0, 1], to (1, height, width, 3) in [-1, 1]."""
     picture = np.asarray(picture)
     unit = picture / 255 if picture.dtype == np.uint8 else picture
     return (unit[None] * 2 - 1).astype("float32")
 
 
 def _in_words(layer):
-    """What a layer does, and to how many places: its own name only counts how often its kind was made."""
+    """Describe a layer by its kind and output size: Keras' own name only numbers the layers of a kind."""
     _, height, width, _ = layer.output.shape
     kind = type(layer).__name__
     return f"{WORDS.get(kind, kind)}, {height} × {width}"
 
 
 class PatchMover(widgets.VBox):
-    """Move over the scores of a discriminator and see the square of the picture that each looks at.
+    """Choose a score of a discriminator and show the square of the picture that it sees.
 
     ``discriminator``: built with the picture's size; ``picture``: (size, size, 3), uint8 or in [0, 1]. Raises
     ``ValueError`` if they do not fit.
@@ -85,7 +85,7 @@ class PatchMover(widgets.VBox):
 
 
 class FeatureMaps(widgets.VBox):
-    """Choose a layer of a network and one of its channels, and see what it makes of a picture.
+    """Choose a layer of a network and one of its channels, and show its output for a picture.
 
     ``model``: any functional model; ``picture``: (height, width, 3), uint8 or in [0, 1]. Only layers whose
     output is a map (height, width, channels) of more than one pixel are offered.
@@ -106,7 +106,7 @@ class FeatureMaps(widgets.VBox):
         self.layer = widgets.Dropdown(options=names, value=names[min(1, len(names) - 1)], description="layer", **WIDE)
         self.channel = widgets.IntSlider(0, 0, 0)
         self.image = parts.Picture(
-            format="png", layout=FIGURE, tooltip="The picture, and one channel of what a layer makes of it"
+            format="png", layout=FIGURE, tooltip="One channel of the layer's output for the picture"
         )
         self.words = parts.Words()
         super().__init__([widgets.HBox(layout=WRAPPED), self.image, self.words])
@@ -116,7 +116,7 @@ class FeatureMaps(widgets.VBox):
     def _choose(self, _=None):
         last = self.maps[self.layer.value].shape[-1] - 1
         value = min(self.channel.value, last)
-        # A new one: with another maximum the page would keep the old one's range for the keyboard.
+        # A new slider: if only the maximum changed, the page would keep the old range for the keyboard.
         self.channel = widgets.IntSlider(value, 0, last, description="channel (number)", **WIDE)
         self.channel.observe(self._draw, "value")
         self.children[0].children = [self.layer, self.channel]

@@ -1,4 +1,4 @@
-"""What all panels are made of."""
+"""Parts that all panels share."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from traitlets import Unicode, validate
 
 from labutils.datasets.reading import ImageError, read_image
 
-MOST = 50_000_000  # bytes of an upload; telephones make up to 25 million. The server takes ten times as many
+MOST = 50_000_000  # bytes per upload; phone photographs have up to 25 million. The server's limit is ten times as high
 
 
 def button(description, icon, tooltip, action):
@@ -23,7 +23,7 @@ def button(description, icon, tooltip, action):
 
 
 class Words(widgets.HTML):
-    """Text for a person. Whatever is not ``Markup`` is escaped, so that no file and no name can bring a script."""
+    """Show text. Anything that is not ``Markup`` is escaped, so that no file name can inject a script."""
 
     @validate("value")
     def _escaped(self, proposal):
@@ -35,10 +35,10 @@ def bold(text):
 
 
 class Watching(widgets.VBox):
-    """A panel whose ``refresh`` a run calls. A later panel of the same run takes its place; a closed one stops."""
+    """A panel whose ``refresh`` is called by a run, until it is closed or replaced by a later panel of the same run."""
 
     def watch(self):
-        """Begin to watch ``self.run``: of each kind of panel, one watches."""
+        """Start watching ``self.run``, and replace an earlier panel of the same class."""
         watchers = self.run.watchers
         for watcher in list(watchers):
             earlier = getattr(watcher, "__self__", None)
@@ -84,22 +84,22 @@ def _close(parts):
 
 
 class Picture(widgets.Image):
-    """An image with words for those who cannot see it, its ``tooltip``.
+    """An image with its ``tooltip`` as alternative text.
 
-    The page's code for tooltips asks for a description, which ``widgets.Image`` lacks: without one it shows an error.
+    The page's tooltip code reads ``description``, which ``widgets.Image`` lacks. Without it the page shows an error.
     """
 
     description = Unicode("").tag(sync=True)
 
 
 def uploaded(data):
-    """Read the picture in an uploaded file's bytes: uint8 (height, width, 3).
+    """Read an uploaded picture from its bytes ``data``, as uint8 (height, width, 3).
 
     Raises what ``read_image`` raises, and ``ImageError`` for more than 50 MB.
     """
     if len(data) > MOST:
         reason = (
-            f"has {len(data) / 1e6:.0f} MB, and {MOST / 1e6:.0f} is the most: save it smaller, for example as a JPEG"
+            f"has {len(data) / 1e6:.0f} MB; the limit is {MOST / 1e6:.0f} MB. Save it smaller, for example as a JPEG"
         )
         raise ImageError("the upload", reason)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def uploaded(data):
 
 
 def jpeg(image):
-    """The picture uint8 (height, width, 3) as a JPEG for the page, at most 640 pixels wide or high."""
+    """Encode a picture, uint8 (height, width, 3), as JPEG bytes, at most 640 pixels wide or high."""
     buffer, picture = io.BytesIO(), Image.fromarray(image)
     picture.thumbnail((640, 640))
     picture.save(buffer, "JPEG", quality=88)

@@ -20,9 +20,9 @@ WIDE = {"description_width": "170px"}
 
 
 class StylePanel(parts.Watching):
-    """Controls and the growing picture of a ``StyleRun``; takes its arguments, or one as ``run``.
+    """Control a ``StyleRun`` and show its picture. Takes the arguments of ``StyleRun``, or one as ``run``.
 
-    Everything acts on the running optimisation. The thread that paints only sets values of widgets made here.
+    All controls act on the running optimisation. The painting thread only sets values of widgets created here.
 
     Example::
 
@@ -34,12 +34,12 @@ class StylePanel(parts.Watching):
         self.run = run or StyleRun(photograph, painting, features, **settings)
         run, form = self.run, self.run.form
         self.start = parts.button(
-            "Start", "play", "Go on for so many iterations; after Stop, to the end of the plan", lambda _: self._go()
+            "Start", "play", "Run this many more iterations; after Stop, run to the planned end", lambda _: self._go()
         )
         self.pause = parts.button(
-            "Pause", "pause", "Hold after this iteration; press again to go on", lambda _: self._hold()
+            "Pause", "pause", "Pause after this iteration; press again to resume", lambda _: self._hold()
         )
-        self.stop = parts.button("Stop", "stop", "End after this iteration and keep the picture", lambda _: run.stop())
+        self.stop = parts.button("Stop", "stop", "Stop after this iteration and keep the picture", lambda _: run.stop())
         self.save = parts.button("Save", "download", "Write the picture as a PNG with its settings", self._save)
         self.steps = widgets.BoundedIntText(
             run.steps, min=1, max=10_000, description="iterations", style={"description_width": "70px"},
@@ -85,7 +85,7 @@ class StylePanel(parts.Watching):
         self.watch()
 
     def wait(self, timeout=None):
-        """Until the painting has ended, for notebooks run without a person; raises what ended it early."""
+        """Wait until the painting has ended. Raises the error that ended it early."""
         self.run.wait(timeout)
         return self
 
@@ -141,7 +141,7 @@ class StylePanel(parts.Watching):
     def _take(self, key, files):
         if files:
             try:
-                # both pictures at the size chosen below: a telephone's would not fit into memory
+                # both pictures at the size chosen below: a phone photograph would not fit into memory
                 self._change(**{key: parts.uploaded(files[-1]["content"]), "size": self.choices["size"].value})
             except ImageError as error:
                 self.message.value = parts.bold(f"{files[-1]['name']} {error.reason}")
@@ -152,7 +152,7 @@ class StylePanel(parts.Watching):
             self._change(**{key: value})
 
     def _chosen(self, key):
-        return self.run.chosen(key) or min(self.run.content.shape[:2])  # no size: the photograph's own
+        return self.run.chosen(key) or min(self.run.content.shape[:2])  # without a size: the photograph's own
 
     def _change(self, **form):
         self.message.value = ""
@@ -163,7 +163,7 @@ class StylePanel(parts.Watching):
         self.refresh(everything=True)
 
     def refresh(self, everything=False):
-        """Show the run as it is; the picture at most twice a second, and always the last one."""
+        """Update the panel: the text now, the picture at most twice a second and when the run is not running."""
         self._say()
         now, run = time.monotonic(), self.run
         if everything or now - self._drawn > 0.5 or run.state != "running":
@@ -193,7 +193,7 @@ class StylePanel(parts.Watching):
             f"{f' {run.error}' if run.state == 'failed' else ''}"
         )
         for key, box in self.choices.items():
-            box.value = self._chosen(key)  # what was refused goes back
+            box.value = self._chosen(key)  # a rejected choice returns to its old value
         lines = sorted([*run.notes[-6:], *run.remarks], key=lambda line: line[0])
         self.notes.value = Markup("<br>").join(f"iteration {step}: {text}" for step, text in lines)
 
@@ -201,7 +201,7 @@ class StylePanel(parts.Watching):
 def _curves(history, notes):
     steps = [step for step, _ in history]
     series = {name: (steps, [losses[name] for _, losses in history]) for name in TERMS}
-    marks = {}  # the first change at an iteration; the notes below the picture have them all
+    marks = {}  # only the first change at an iteration; the notes below the picture list all
     for step, text in notes:
         if not text.startswith("not changed"):
             marks.setdefault(step, text.split(";")[0][:28])

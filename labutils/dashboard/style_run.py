@@ -1,4 +1,4 @@
-"""A style transfer in the background, to be steered while it runs: what ``dashboard.StylePanel`` shows."""
+"""A style transfer in the background, which can be changed while it runs. ``dashboard.StylePanel`` shows it."""
 
 from labutils import features as vgg_features
 from labutils.background import Background
@@ -11,13 +11,18 @@ FORM = ("photograph", "painting", "content_layer", "pooling", "colours", "size",
 
 
 class StyleRun(Background):
-    """``StyleTransfer`` in a daemon thread, to be paused, stopped and waited for as any ``Background`` work.
+    """Run ``StyleTransfer`` in a daemon thread; like any ``Background`` it can pause, stop and be waited for.
 
-    ``photograph`` and ``painting``: pictures (see ``pictures.as_picture``); ``size``: both pictures' shorter
-    side in pixels, ``None`` for their own. ``colours``: ``"style"``, the painting's; ``"luminance"``, the
-    photograph's colours under the result's luminance; ``"matched"``, the painting takes the photograph's
-    colour statistics first. ``settings`` go to ``StyleTransfer``. ``.notes``: (iteration, text) of every change.
-    Raises what ``StyleTransfer`` raises.
+    ``photograph``, ``painting``: pictures (see ``pictures.as_picture``).
+    ``features``: the VGG features, by default ``features.vgg()``.
+    ``steps``: iterations of a start, 60 by default.
+    ``optimizer``: ``"lbfgs"`` (default) or ``"adam"``.
+    ``size``: both pictures' shorter side in pixels; ``None`` (default) keeps each picture's own.
+    ``colours``: ``"style"`` (default) for the painting's colours, ``"luminance"`` for the photograph's colours
+    with the result's luminance, ``"matched"`` to give the painting the photograph's colour statistics first.
+    ``settings``: passed to ``StyleTransfer``.
+
+    ``.notes`` lists (iteration, text) of every change. Raises what ``StyleTransfer`` raises.
     """
 
     WORK, UNIT, BUSY = "painting", "iteration", "running"
@@ -71,17 +76,17 @@ class StyleRun(Background):
 
     @property
     def image(self):
-        """The picture so far, uint8 (height, width, 3), in the colours wished for."""
-        transfer = self.transfer  # another may take its place meanwhile
+        """The picture so far, uint8 (height, width, 3), in the chosen colours."""
+        transfer = self.transfer  # another thread may replace it
         luminance = self.form["colours"] == "luminance"
         return keep_colours(transfer.image, to_uint8(transfer.pictures[0])) if luminance else transfer.image
 
     # What may be changed while it runs
 
     def set_weight(self, name, value):
-        """``name``: ``"content"``, ``"style"``, ``"variation"`` or a style layer; acts at the next evaluation.
+        """Set the weight ``name``: ``"content"``, ``"style"``, ``"variation"`` or a style layer.
 
-        Raises ``ValueError`` for another name, and for a value that is no number from 0 up.
+        It acts from the next evaluation. Raises ``ValueError`` for an unknown name or a value that is not a number ≥ 0.
         """
         if name not in self.weights:
             raise ValueError(f"There is no weight {name!r}: choose one of {', '.join(self.weights)}.")
@@ -97,13 +102,13 @@ class StyleRun(Background):
         (weights.layers[name] if name in weights.layers else getattr(weights, name)).assign(self.weights[name])
 
     def chosen(self, key):
-        """What holds of ``FORM``, or is about to."""
+        """Return the setting ``key`` of ``FORM``, or its pending new value."""
         return self._pending.get(key, self.form[key])
 
     def change(self, **form):
-        """Change any of ``FORM``; the picture so far is kept and goes on under the new settings.
+        """Change any of ``FORM``. The run continues from the current picture, or from a new photograph.
 
-        Raises ``ValueError`` for what cannot be; where the run is going on, its ``.notes`` say so instead.
+        Raises ``ValueError`` for an invalid setting. A running run reports later errors in ``.notes`` instead.
         """
         self._check(form)
         with self._news:
@@ -132,19 +137,19 @@ class StyleRun(Background):
             transfer = self._build(form, self.features, start, **weights, layer_weights=layers)
             with self._news:
                 self.transfer = transfer
-                for name in self.weights:  # one may have been moved meanwhile
+                for name in self.weights:  # a weight may have changed in the meantime
                     self._weigh(name)
         self.form = form
         if texts:
             self._note(", ".join(texts))
 
     def start(self, steps=None):
-        """Go on in the background: ``steps`` more iterations, or to the end of the plan; if paused, resume."""
+        """Run ``steps`` more iterations in the background, or to the planned end. Resume if paused."""
         if self.running:
             self.resume()
             return
         self._settle()
-        if steps or self.step >= self.target:  # else it was stopped on its way
+        if steps or self.step >= self.target:  # otherwise it was stopped early
             self.target = self.step + (steps or self.steps)
         self._begin(self._paint)
 

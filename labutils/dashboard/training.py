@@ -1,4 +1,4 @@
-"""The panel of lesson 3: watch a training, steer it, hold it, end it, and look back."""
+"""The panel of lesson 3: watch a training run, change its settings, pause or stop it, and browse its samples."""
 
 import contextlib
 import json
@@ -19,18 +19,18 @@ SLIDERS = {  # control: (description with its unit, the unit, highest value and 
     "identity": ("identity weight (×)", 1.0, 20.0, 0.5),
     "learning_rate": ("learning rate (× 0.0001)", 1e-4, 10.0, 0.1),
 }
-SECONDS = 2.0  # between two drawings, at least
-SHARE = 0.05  # of the training's time that drawing may take, and measuring as much again
+SECONDS = 2.0  # minimum time between two drawings
+SHARE = 0.05  # of the training time for drawing, and as much again for measuring
 PAIRS = 16  # held-out pairs measured with each sample
 WIDE = {"description_width": "160px"}
 
 
 class TrainingPanel(parts.Watching):
-    """Controls and pictures of a ``training.Run``; display it in a cell.
+    """Control a ``training.Run`` and show its pictures; display it in a cell.
 
-    The sliders act on the running training from its next step. Where the dataset knows the truth, each new sample is
-    measured against it; ``quality`` has the results, ``{step: {direction: metrics.report}}``. Drawing and measuring
-    are done in the training thread, which only sets the values of widgets made here.
+    The sliders act from the next training step. If the dataset has ground truth, each new sample is measured.
+    ``quality`` holds the results, ``{step: {direction: metrics.report}}``. Drawing and measuring are done in the
+    training thread, which only sets the values of widgets created here.
 
     Example::
 
@@ -44,11 +44,14 @@ class TrainingPanel(parts.Watching):
         self._measures = truth and json.loads(truth.read_text())["size"] == run.profile.size
         self._inside = "fruit" if truth and truth.stem == "orchard" else "changed part"
         self.quality = {step: found for step, path in self._kept(".json").items() if (found := _reports(path))}
-        self.start = parts.button("Start", "play", "Train to the end of the plan", lambda _: self._train())
-        self.pause = parts.button("Pause", "pause", "Hold after this step; press again to go on", self._pause)
-        self.stop = parts.button("Stop", "stop", "End after this step and keep a checkpoint", lambda _: run.stop())
+        self.start = parts.button("Start", "play", "Train to the planned end", lambda _: self._train())
+        self.pause = parts.button("Pause", "pause", "Pause after this step; press again to resume", self._pause)
+        self.stop = parts.button("Stop", "stop", "Stop after this step and save a checkpoint", lambda _: run.stop())
         self.more = parts.button(
-            "More steps", "forward", "Train this many steps from here; the rate falls to zero at their end", self._more
+            "More steps",
+            "forward",
+            "Train this many more steps; the learning rate falls to zero at their end",
+            self._more,
         )
         self.steps = widgets.BoundedIntText(
             500, min=1, max=1_000_000, description="steps", layout={"width": "150px"},
@@ -83,7 +86,7 @@ class TrainingPanel(parts.Watching):
         )  # fmt: skip
         self.refresh(everything=True)
         self.watch()
-        if run.state != self._state:  # it ended while this was drawn, before anyone watched
+        if run.state != self._state:  # the run ended before this panel watched it
             self.refresh(everything=True)
 
     # What a user does, in the main thread
@@ -104,21 +107,21 @@ class TrainingPanel(parts.Watching):
             self._show_controls()
 
     def _shown_as(self, name):
-        """A control in the units of its slider, rounded and within its range."""
+        """Return a control in the units of its slider, rounded and within the slider's range."""
         _, unit, highest, _ = SLIDERS[name]
         return min(round(float(self.run.controls[name].numpy()) / unit, 4), highest)
 
     def _train(self, steps=None):
         run = self.run
         if not steps and not run.running and run.step >= run.controls["total_steps"].numpy():
-            self.status.value = f"The plan of {run.step} steps is done: press More steps to go on from here."
+            self.status.value = f"The planned {run.step} steps are done. Press More steps to train further."
             return
         with self._refusals():
             run.start(steps)
 
     @contextlib.contextmanager
     def _refusals(self):
-        """What the run refuses is said on the panel: nobody sees what a button's function raises."""
+        """Show the run's errors on the panel, because nobody sees exceptions of a button's callback."""
         try:
             yield
         except (RuntimeError, CheckpointError) as error:
@@ -137,7 +140,7 @@ class TrainingPanel(parts.Watching):
     # What the training thread does
 
     def refresh(self, everything=False):
-        """Bring every widget up to date: the words twice a second, the pictures every two seconds or more rarely."""
+        """Update the widgets: text at most twice a second, pictures at most every two seconds."""
         run, now = self.run, time.monotonic()
         everything = everything or run.state != self._state
         self._state = run.state
@@ -162,9 +165,9 @@ class TrainingPanel(parts.Watching):
         generators = {"ab": run.gan.generator_ab, "ba": run.gan.generator_ba}
         reports = {name: metrics.report(g, run.root, name, limit=PAIRS) for name, g in generators.items()}
         self.quality[run.step] = reports
-        with contextlib.suppress(OSError):  # a full disk is the run's to tell, when it writes what it needs
+        with contextlib.suppress(OSError):  # the run itself reports a full disk
             files.write(self._samples() / files.named(run.step, ".json"), json.dumps(reports).encode())
-        if not first:  # the first also renders the truth
+        if not first:  # the first measurement also renders the truth
             self._measure_due = time.monotonic() + (time.monotonic() - start) / SHARE
 
     def _show_state(self):
@@ -199,9 +202,9 @@ class TrainingPanel(parts.Watching):
             if name in pending:
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
             elif np.isfinite(self._shown_as(name)):
-                slider.value = self._shown_as(name)  # if it was changed by run.set, or by a run that continues
+                slider.value = self._shown_as(name)  # changed by run.set, or by a resumed run
         rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
-        self.controls.value = Markup("<b>In force:</b> {}; {}.").format(", ".join(words), rate)
+        self.controls.value = Markup("<b>Current values:</b> {}; {}.").format(", ".join(words), rate)
         events = self._events()
         lines = Markup("").join(Markup("<li>step {}: {} = {:.3g}</li>").format(*event) for event in events[-8:])
         if lines:
@@ -212,19 +215,19 @@ class TrainingPanel(parts.Watching):
         return [event for event in self.run.events if event[1] in SLIDERS]
 
     def _kept(self, ending):
-        """Samples by step, oldest first; none of steps beyond this one, left by a run that was killed later."""
+        """Return samples by step, oldest first, without those that an interrupted run left at later steps."""
         return {step: path for step, path in files.by_step(self._samples(), ending).items() if step <= self.run.step}
 
     def _samples(self):
         return self.run.directory / "samples"
 
     def _list_samples(self):
-        """Offer the samples there are; whoever looks at the newest goes on to see the newest."""
+        """List the samples. If the newest one was selected, select the new newest one."""
         browser, steps = self.browser, list(self._kept(".png"))
         if steps and steps != [step for _, step in browser.options]:
             follow = browser.value == browser.options[-1][1] or browser.value not in steps
             value, self._listing = steps[-1] if follow else browser.value, True
-            with browser.hold_sync():  # new options select the first of them for a moment
+            with browser.hold_sync():  # setting options briefly selects the first one
                 browser.options = [(str(step), step) for step in steps]
                 browser.value = value
             self._listing = False
@@ -247,8 +250,8 @@ class TrainingPanel(parts.Watching):
         if steps:
             near = min(steps, key=lambda s: abs(s - step))
             self.kept.value = drawing.words(
-                "<b>Generators</b> kept of steps {}. Nearest to this sample: <code>generators/{}-ab</code> and "
-                "<code>-ba</code> in the folder <code>{}</code>, for <code>translate.load_generator</code>.",
+                "<b>Generators</b> saved at steps {}. Nearest to this sample: <code>generators/{}-ab</code> and "
+                "<code>-ba</code> in the folder <code>{}</code>. Load them with <code>translate.load_generator</code>.",
                 *(", ".join(map(str, steps)), files.named(near), run.directory.name),
             )
 
@@ -262,10 +265,10 @@ class TrainingPanel(parts.Watching):
 
 
 def _reports(path):
-    """What was measured of a sample, ``{direction: metrics.report}``; None if the file holds anything else."""
+    """Read the measurements of a sample, ``{direction: metrics.report}``; None if the file is invalid."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        drawing.measured(0, found, "")  # all that is shown of it is there
+        drawing.measured(0, found, "")  # raises if a shown value is missing
         return found
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -23,7 +23,7 @@ class TranslatePanel(widgets.VBox):
 
     ``generators``: ``{name: generator}``. ``pictures``: ``{name: uint8 (height, width, 3)}`` to choose from, by default
     three photographs of scikit-image. ``folder``: where Save writes, by default ``runs/translated``. A thread
-    translates; it only sets values of widgets made here.
+    translates; it only sets values of widgets created here.
 
     Example::
 
@@ -63,7 +63,7 @@ class TranslatePanel(widgets.VBox):
         self._translate()
 
     def wait(self, timeout=None):
-        """Until the translation asked for last is there, for notebooks run without a person.
+        """Wait for the latest translation.
 
         Raises ``TimeoutError`` after ``timeout`` seconds.
         """
@@ -82,13 +82,13 @@ class TranslatePanel(widgets.VBox):
         except ImageError as error:
             self.status.value = parts.bold(f"{name} {error.reason}")
             return
-        self.picture.unobserve(self._translate, "value")  # new options choose the first one for a moment
+        self.picture.unobserve(self._translate, "value")  # setting options briefly selects the first one
         self.picture.options, self.picture.value = tuple(self.pictures), name
         self.picture.observe(self._translate, "value")
         self._translate()
 
     def _translate(self, _=None):
-        """Begin to translate what is chosen; what was begun before is dropped."""
+        """Start translating the current choice, and discard an earlier translation."""
         self._orders += 1
         self.before, self.after, self.save.disabled = self.pictures[self.picture.value], None, True
         height, width = self.before.shape[:2]
@@ -102,7 +102,7 @@ class TranslatePanel(widgets.VBox):
             if order == self._orders:
                 try:
                     self._apply(order)
-                except Exception as error:  # the thread's errors would be seen by nobody
+                except Exception as error:  # nobody would see an error in the thread
                     self.status.value = parts.bold(f"Not translated: {str(error)[:500]}")
             done.set()
 
@@ -114,11 +114,11 @@ class TranslatePanel(widgets.VBox):
             self._show()
 
     def _show(self):
-        """The picture left of the line, its translation right of it, and the same in words."""
+        """Show the picture left of the line, its translation right of it, and a caption."""
         height, width = self.before.shape[:2]
         if self.after is None:
             self.image.value = parts.jpeg(self.before)
-            self.caption.value = f"{self.picture.value}, {width} × {height} pixels, as it is"
+            self.caption.value = f"{self.picture.value}, {width} × {height} pixels, not translated"
             return
         self.image.value = parts.jpeg(wiped(self.before, self.after, self.wipe.value))
         changed = np.abs(self.after.astype(int) - self.before).mean()
@@ -141,7 +141,7 @@ class TranslatePanel(widgets.VBox):
 
 
 def wiped(before, after, percent):
-    """``before`` left of ``percent`` % of the width, ``after`` right of it, a white line between: uint8 as both."""
+    """Join ``before``, left of ``percent`` % of the width, and ``after`` with a white line between them (uint8)."""
     width = before.shape[1]
     line = round(width * percent / 100)
     both = np.concatenate([before[:, :line], after[:, line:]], axis=1)

@@ -1,1 +1,1 @@
-"""What a course needs beside its lessons: presets of other tutorials, exports, packed weights."""
+"""Extras beside the lessons: presets of other tutorials, exports, packed weights."""

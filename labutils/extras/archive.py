@@ -1,4 +1,4 @@
-"""The archive form of older tutorials: both domains of a dataset as two arrays in one ``.npz`` file."""
+"""The archive format of older tutorials: both domains of a dataset as two arrays in one ``.npz`` file."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from labutils.weights import refuse_bomb
 
 
 def to_npz(root, path, size=256, merge_test=False):
-    """The training pictures of ``root`` as one compressed NumPy archive, the form of older tutorials.
+    """Write the training pictures of ``root`` as one compressed NumPy archive.
 
     ``arr_0`` holds domain A, ``arr_1`` domain B: uint8 (n, size, size, 3). ``merge_test`` adds the test
     pictures. All pictures are in memory at once. Returns the path.
@@ -28,13 +28,13 @@ def to_npz(root, path, size=256, merge_test=False):
 
 
 def from_npz(path):
-    """Both domains of an archive made by ``to_npz``: two arrays, uint8 (n, size, size, 3).
+    """Read both domains of an archive made by ``to_npz``: two arrays, uint8 (n, size, size, 3).
 
-    Raises ``ValueError`` if the file holds anything else, or would unfold to more than 20 times its size, as a bomb
-    does; nothing in it is ever executed. Raises ``FileNotFoundError`` if ``path`` is no file.
+    Raises ``ValueError`` if the file holds anything else, or would unpack to more than 20 times its size (a zip
+    bomb). Nothing in it is executed. Raises ``FileNotFoundError`` if ``path`` is no file.
     """
     path = place(path)
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         raise FileNotFoundError(f"There is no archive {shown(path)}.")
     try:
         refuse_bomb(path, MOST_GROWTH * path.stat().st_size + 1_000_000)
@@ -44,5 +44,5 @@ def from_npz(path):
         raise ValueError(f"{path} is no archive of two picture arrays, arr_0 and arr_1 ({error}).") from error
     for name, array in zip(("arr_0", "arr_1"), arrays, strict=True):
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
-            raise ValueError(f"{path}: {name} should be uint8 (n, h, w, 3) and is {array.dtype} {array.shape}.")
+            raise ValueError(f"{path}: {name} should be uint8 (n, h, w, 3) but is {array.dtype} {array.shape}.")
     return arrays

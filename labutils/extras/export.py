@@ -1,4 +1,4 @@
-"""Generators for use without this course: as a SavedModel (servers, other languages) and for TFLite (telephones)."""
+"""Export generators for use without this course: as a SavedModel (servers, other languages) or for TFLite (phones)."""
 
 import contextlib
 import logging
@@ -18,11 +18,11 @@ from labutils import files, generators
 
 @dataclass(frozen=True)
 class Report:
-    """What an export came to. ``difference``: the largest from the Keras model on one picture, in [-1, 1]."""
+    """Describe an export. ``difference``: the largest deviation from the Keras model on one picture, in [-1, 1]."""
 
     path: Path
     bytes: int
-    milliseconds: float  # a picture, the median of five
+    milliseconds: float  # per picture, the median of five
     difference: float
 
     def __str__(self):
@@ -36,17 +36,17 @@ def saved_model(generator, path, size=256):
     """Write the folder ``path``, a SavedModel for pictures of any size; returns a ``Report`` for ``size`` pixels.
 
     Its signature ``serving_default`` takes and returns float32 (batch, height, width, 3) in [-1, 1]; height and width
-    must be multiples of what the network halves to. Raises ``ValueError`` if ``path`` holds anything but a SavedModel.
+    must be multiples of the network's downsampling. Raises ``ValueError`` if ``path`` holds anything but a SavedModel.
     """
     path = Path(path)
     if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
-        raise ValueError(f"{path} is something else than a SavedModel: choose another place, or delete it.")
+        raise ValueError(f"{path} is not a SavedModel: choose another place, or delete it.")
     with files.aside(path) as aside:
         module = tf.Module()
         module.generator, module.translate = _graph(generator, (None, None, None, 3))
         with _quiet():
             tf.saved_model.save(module, str(aside), signatures=module.translate)
-        # Loaded from where it was just written, never from a place that others can write to first.
+        # Load the file just written, never a path that others could write to first.
         serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
         return _compare(generator, path, aside, size, lambda picture: [*serve(tf.constant(picture)).values()][0])
 
@@ -55,13 +55,12 @@ def tflite(generator, path, size):
     """Write the file ``path`` for TFLite (LiteRT), for one picture of ``size`` by ``size``; returns a ``Report``.
 
     It takes and returns float32 (1, size, size, 3) in [-1, 1] and needs only TFLite's own operations. Raises
-    ``ValueError`` for a ``size`` that the network does not take and ``RuntimeError`` where TensorFlow brings no
-    converter.
+    ``ValueError`` if the network does not accept ``size``, ``RuntimeError`` if TensorFlow has no converter.
     """
     if not hasattr(tf, "lite") or not hasattr(tf.lite, "TFLiteConverter"):
-        raise RuntimeError(f"TensorFlow {tf.__version__} brings no TFLite converter; 2.15 does.")
+        raise RuntimeError(f"TensorFlow {tf.__version__} has no TFLite converter; 2.15 has one.")
     path = Path(path)
-    # Keras 3's variables are not found by the converter, so their values become constants first.
+    # The converter does not find Keras 3's variables, so convert them to constants first.
     frozen = convert_variables_to_constants_v2(_graph(generator, (1, size, size, 3))[1].get_concrete_function())
     with files.aside(path) as aside:
         with _quiet():
@@ -79,14 +78,14 @@ def tflite(generator, path, size):
 
 
 def _graph(generator, shape):
-    """The generator for any size, and its graph for pictures of ``shape``."""
+    """Return the generator for any size, and its graph for pictures of ``shape``."""
     network = generators.any_size(generator)
     specification = [tf.TensorSpec(shape, name="pictures")]
     return network, tf.function(lambda pictures: network(pictures, training=False), input_signature=specification)
 
 
 def _compare(generator, path, aside, size, run):
-    """The ``Report`` on what was written ``aside``, to be called ``path``; ``run`` translates one picture by it."""
+    """Report on the temporary export ``aside``, later called ``path``; ``run`` translates one picture with it."""
     picture = np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
     expected = np.asarray(generators.any_size(generator)(picture, training=False))
     difference = float(np.abs(np.asarray(run(picture)) - expected).max())
@@ -102,7 +101,7 @@ def _compare(generator, path, aside, size, run):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without remarks on the conversion, which TensorFlow writes past Python to file descriptor 2; errors raise."""
+    """Silence the conversion's remarks, which TensorFlow writes directly to file descriptor 2. Errors still raise."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     logging.disable(logging.WARNING)
     try:

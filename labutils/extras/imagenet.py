@@ -1,4 +1,4 @@
-"""What the whole VGG19 takes a picture for, if its full weights (575 MB) lie in Keras' cache: a check that it sees."""
+"""Classify a picture with VGG19, if its full weights (575 MB) are in Keras' cache, to check that the network works."""
 
 import json
 
@@ -11,9 +11,9 @@ LABELS = "imagenet_class_index.json"
 
 
 def predict(image, count=3):
-    """The ``count`` likeliest of ImageNet's 1,000 classes of a picture, ``[(label, probability)]``.
+    """Return the ``count`` most probable of ImageNet's 1,000 classes for a picture, ``[(label, probability)]``.
 
-    ``None`` if Keras' cache lacks the labels, or a whole file of weights; nothing is downloaded.
+    ``None`` if Keras' cache lacks the labels or the complete weights. Nothing is downloaded.
     """
     weights = cached("vgg19 with classifier")
     if weights is None or not weights.with_name(LABELS).is_file():

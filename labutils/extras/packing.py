@@ -1,4 +1,4 @@
-"""Make the 8-bit weights file of a room from full VGG weights, and compare it with the shipped one.
+"""Quantise full VGG weights to 8 bits, and compare the file with the shipped one.
 
 ``python -m labutils.extras.packing WEIGHTS``
 """
@@ -22,13 +22,13 @@ ATTRIBUTION = {
 
 
 def quantise(kernel):
-    """A float kernel (3, 3, inputs, filters) as int8 and a float32 scale a filter: kernel ≈ int8 * scale."""
+    """Quantise a kernel (3, 3, inputs, filters) to int8 with a float32 scale per filter: kernel ≈ int8 * scale."""
     scale = np.maximum(np.abs(kernel).max(axis=(0, 1, 2)) / 127, np.finfo("float32").tiny).astype("float32")
     return np.round(kernel / scale).astype("int8"), scale
 
 
 def pack(source, target, until="block4_conv2"):
-    """Write ``source``'s layers up to ``until`` as 8-bit ``target`` (.npz) and its card (.json); return that.
+    """Write ``source``'s layers up to ``until`` as 8-bit ``target`` (.npz), and its card (.json). Return the card.
 
     Raises ``ValueError`` if ``source`` lacks ``until``, and what ``features.read_weights`` raises.
     """
@@ -58,7 +58,7 @@ def pack(source, target, until="block4_conv2"):
 
 
 def compare(path, shipped):
-    """The largest difference of two weight files, relative to the second, over the layers they share."""
+    """Return the largest difference of two weight files, relative to the second, over their common layers."""
     ours, theirs = features.read_weights(path), features.read_weights(shipped)
     return max(
         np.linalg.norm(ours[name][0] - theirs[name][0]) / np.linalg.norm(theirs[name][0])
@@ -71,7 +71,9 @@ def main(arguments=None):
     command.add_argument("source", help="full VGG16 or VGG19 weights, .h5 or .npz")
     command.add_argument("--to", help="the file to write (default: pretrained/NETWORK_features_8bit.npz)")
     command.add_argument(
-        "--until", default="block4_conv2", help="the last layer kept (default: %(default)s; all that lesson 5 looks at)"
+        "--until",
+        default="block4_conv2",
+        help="the last layer kept (default: %(default)s, the last that lesson 5 uses)",
     )
     options = command.parse_args(arguments)
     try:
@@ -92,7 +94,7 @@ def main(arguments=None):
                 kinds = [{key.split("/")[1]: file[key].dtype.name for key in file.files} for file in (ours, theirs)]
             same = "the same" if kinds[0] == kinds[1] else f"not the same, {kinds}"
             print(f"The shipped file is VGG16, so their values are not compared; their format is {same}.")
-            features.vgg(weights=target)  # says what it found
+            features.vgg(weights=target)  # prints what it found
     except (OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error
 

@@ -3,9 +3,9 @@
 Each preset: ``image_size`` and ``batch_size``, what ``models.build`` takes for the ``generator`` and the
 ``discriminator`` (without the size), and the ``loss_weights``.
 
-- ``end-to-end``: the end-to-end tutorial (horses and zebras). Its residual blocks concatenate where the paper
-  adds, and its discriminator sees 142 pixels where its text says 70.
-- ``end-to-end-128``: the smaller one it suggests, with 6 blocks.
+- ``end-to-end``: the end-to-end tutorial (horses and zebras). Its residual blocks concatenate; the paper's add.
+  Its discriminator sees 142 pixels; its text says 70.
+- ``end-to-end-128``: the smaller network that it suggests, with 6 blocks.
 - ``object-oriented``: the chapter with a ``CycleGAN`` class (apples and oranges); activates before it
   normalises.
 - ``paint-apples``, ``paint-monet``: the "Paint" chapter; normalises without scale and shift.

@@ -1,1 +1,1 @@
-"""Figures: pictures in rows, curves, diagrams of networks, and what the training panel draws."""
+"""Figures: pictures in rows, curves, diagrams of networks, and the plots of the training panel."""

@@ -1,4 +1,4 @@
-"""Diagrams of networks, drawn from the networks themselves: their shapes are what is shown."""
+"""Diagrams of networks, drawn from the shapes of the network's own layers."""
 
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
@@ -6,7 +6,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from labutils.figures.plots import COLOURS, Plot, as_uint8
 
 KINDS = {"halves": COLOURS[0], "keeps": "0.6", "doubles": COLOURS[1]}
-AXES = {  # which values of (picture, channel) share their statistics: one number for each that does
+AXES = {  # number of the statistics that each (picture, channel) uses; equal numbers share them
     "batch": lambda picture, channel, channels: channel,
     "layer": lambda picture, channel, channels: picture,
     "instance": lambda picture, channel, channels: picture * channels + channel,
@@ -15,10 +15,10 @@ AXES = {  # which values of (picture, channel) share their statistics: one numbe
 
 
 def stages(model):
-    """What a functional model does, in order: ``(boxes, skips)``.
+    """List the stages of a functional model in order: ``(boxes, skips)``.
 
     A box for the input and for each convolution: ``(height, width, channels, "halves" | "keeps" |
-    "doubles")``. A skip for each layer that joins: ``(from_box, to_box, "concatenate" | "add")``.
+    "doubles")``. A skip for each concatenation or addition: ``(from_box, to_box, "concatenate" | "add")``.
     """
     boxes, skips, box_of = [], [], {}
     for layer in model.layers:
@@ -36,10 +36,10 @@ def stages(model):
 
 
 def network(model, title=None):
-    """A drawing of a model built with ``image_size``: a box a convolution, as high as its pictures, arcs for
-    skips.
+    """Draw a model built with ``image_size``.
 
-    Returns a ``Plot``. Raises ``ValueError`` for a model without a size.
+    Each convolution is a box as high as its output; arcs are skips. Returns a ``Plot``.
+    Raises ``ValueError`` for a model without a size.
     """
     if None in model.input_shape[1:]:
         raise ValueError("Build the network with image_size: a diagram shows sizes.")
@@ -71,7 +71,7 @@ def network(model, title=None):
 
 
 def _write_sizes(axis, boxes, centres):
-    """Height × width under each run of boxes of one size."""
+    """Write height × width under each group of boxes of the same size."""
     start = 0
     for number in range(1, len(boxes) + 1):
         if number == len(boxes) or boxes[number][:2] != boxes[start][:2]:
@@ -103,10 +103,9 @@ def _skips_in_words(skips):
 
 
 def normalization_axes(pictures=3, channels=4):
-    """Which planes (one picture, one channel) share a mean and a deviation in the four normalisations: a
-    ``Plot``.
+    """Draw which planes (one picture, one channel) share statistics in the four normalisations.
 
-    Planes with one number, and one colour, are normalised together.
+    Planes with the same number and colour share mean and standard deviation. Returns a ``Plot``.
     """
     alt = "Four tables of pictures by channels. Batch: one statistic a column. Layer: one a row. Instance: one a cell. "
     plot = Plot(figsize=(10, 2.6), alt=alt + "Group: one for each half of a row.")
@@ -126,9 +125,9 @@ def normalization_axes(pictures=3, channels=4):
 
 
 def patch(picture, seen, title="", grid=None):
-    """A picture (height, width, 3), uint8 or in [0, 1], with the square that one score of a discriminator sees.
+    """Draw a picture (height, width, 3), uint8 or in [0, 1], with the square that one discriminator score sees.
 
-    ``seen``: ``(top, left, bottom, right)`` as ``models.seen_by`` gives it; what lies outside the picture is
+    ``seen``: ``(top, left, bottom, right)`` as ``models.seen_by`` returns it. The part outside the picture is
     padding, drawn dashed. ``grid``: (rows, columns) of scores, drawn as dots. Returns a ``Plot``.
     """
     picture = as_uint8(picture)

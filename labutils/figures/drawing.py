@@ -1,4 +1,4 @@
-"""The pictures of the training panel: a run's samples with the discriminators' scores, its losses, its quality."""
+"""Draw the training panel's pictures: samples with discriminator scores, losses and measured quality."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ SHEET = {  # each direction of the sheet: its columns, from left to right
     "from B to A and back": ("real_b", "fake_a", "scores_a", "cycled_b", "same_b"),
 }
 ROWS = 4  # test pictures on a sheet
-BYTES = 100_000  # a sheet is sent to the browser again and again
+BYTES = 100_000  # each new sheet is sent to the browser
 BAR = Markup(
     '<span aria-hidden="true" style="display:inline-block; width:5em; height:0.7em; '
     'background:linear-gradient(90deg, #440154, #31688e, #35b779, #fde725)"></span>'
@@ -30,13 +30,13 @@ BAR = Markup(
 
 
 def heat_map(picture, scores):
-    """Patch scores over the picture they judge, both uint8 (height, width, 3): viridis, 0 dark (fake), 255 bright."""
+    """Draw patch scores over their picture, both uint8 (height, width, 3): 0 dark (fake), 255 bright (real)."""
     colours = matplotlib.colormaps["viridis"](scores[..., 0])[..., :3]
     return np.uint8(255 * (0.65 * colours + 0.35 * picture.mean(-1, keepdims=True) / 255))
 
 
 def sheet(pictures):
-    """``{name: uint8 (n, height, width, 3)}`` as one JPEG below 100 kB: a line for each picture."""
+    """Draw ``{name: uint8 (n, height, width, 3)}`` as one JPEG below 100 kB, a row for each test picture."""
     side = 96 if pictures["real_a"].shape[2] < 128 else 144
     rows, block, font = min(ROWS, len(pictures["real_a"])), 5 * (side + 4) + 20, ImageFont.load_default(13)
     page = Image.new("RGB", (2 * block - 24, 40 + rows * (side + 4)), "white")
@@ -61,24 +61,24 @@ def sheet(pictures):
 
 
 def caption(step, pictures):
-    """What the sheet shows, in words and numbers (HTML)."""
+    """Describe the sheet in words and numbers (HTML)."""
     means = {domain: pictures[f"scores_{domain}"].mean() / 255 for domain in "ba"}
     return words(
-        "<b>Step {}.</b> A line for each test picture: <b>real</b>, its translation (<b>fake</b>), what the "
-        "discriminator says of every place of the fake (<b>scores</b>: dark = called fake {} bright = called "
-        "real), there and back (<b>cycled</b>), and the real picture after the generator that should leave it alone "
-        "(<b>same</b>). Mean score of fake_b {:.2f}, of fake_a {:.2f}; 0 is fake, 1 real.",
+        "<b>Step {}.</b> A row for each test picture: <b>real</b>, its translation (<b>fake</b>), the discriminator's "
+        "score of each patch of the fake (<b>scores</b>: dark = called fake {} bright = called real), the fake "
+        "translated back (<b>cycled</b>), and the real picture after the generator that should not change it "
+        "(<b>same</b>). Mean score of fake_b {:.2f}, of fake_a {:.2f}; 0 is fake, 1 is real.",
         *(step, BAR, means["b"], means["a"]),
     )
 
 
 def measured(step, reports, inside):
-    """One step's ``{direction: metrics.report}`` in words (HTML); ``inside``: what differs between the domains."""
+    """Describe one step's ``{direction: metrics.report}`` (HTML); ``inside`` names what differs between the domains."""
     parts = []
     for direction, title in DIRECTIONS.items():
         report, said = reports[direction], []
         if "gain" in report:
-            said.append(f"{inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over copying)")
+            said.append(f"{inside} {report['fruit_psnr']:.1f} ({report['gain']:+.1f} over the unchanged input)")
         said.append(f"background {report['background_psnr']:.1f}" if "background_psnr" in report else "no background")
         parts.append(f"{title}: {', '.join(said)}")
     pairs = reports["ab"]["pictures"]
@@ -87,12 +87,12 @@ def measured(step, reports, inside):
 
 
 def words(text, *values):
-    """HTML: the template ``text`` with ``values`` filled in, escaped."""
+    """Fill ``values``, escaped, into the HTML template ``text``."""
     return Markup('<div style="line-height: 1.4">{}</div>').format(Markup(text).format(*values))
 
 
 def losses(history, events):
-    """The curves of ``Run.history`` with a mark for each of ``events`` (step, name, value).
+    """Draw the curves of ``Run.history`` with a mark for each of ``events`` (step, name, value).
 
     Returns the figure and the latest values in words, both HTML.
     """
@@ -100,7 +100,7 @@ def losses(history, events):
     every = -(-count // 400)
     sampled = {name: np.array(values[:count:every]) for name, values in history.items()}
     curves = {name: (sampled["step"], (sampled[a] + sampled[b]) / 2) for name, (a, b) in CURVES.items()}
-    marks = {}  # moves at the same place share one
+    marks = {}  # changes close together share a mark
     for step, name, value in settled(events, count // 50):
         place = max((s for s in marks if step - s <= count // 50), default=step)
         marks[place] = ", ".join(filter(None, (marks.get(place), f"{name} {value:.3g}")))
@@ -112,7 +112,7 @@ def losses(history, events):
 
 
 def settled(events, gap):
-    """Where each movement of a slider came to rest: moves of one within ``gap`` steps count as one. The last 20."""
+    """Keep the last value of each slider movement: changes within ``gap`` steps count as one. Returns the last 20."""
     kept = []
     for event in events:
         if kept and kept[-1][1] == event[1] and event[0] - kept[-1][0] <= gap:
@@ -122,9 +122,9 @@ def settled(events, gap):
 
 
 def gains(quality, inside):
-    """The curves of ``{step: {direction: metrics.report}}``, as HTML; ``inside``: what differs between the domains."""
+    """Draw the curves of ``{step: {direction: metrics.report}}`` as HTML; ``inside``: see ``measured``."""
     steps, known = sorted(quality), {name for reports in quality.values() for name in reports["ab"]}
-    titles = {"gain": (inside, "dB over copying"), "background_psnr": ("background", "dB")}
+    titles = {"gain": (inside, "dB over the input"), "background_psnr": ("background", "dB")}
     titles = {key: title for key, title in titles.items() if key in known}
     what = " and ".join(name for name, _ in titles.values())
     figure = plots.Plot(figsize=(4.3, 3.2), alt=f"PSNR of {what} by step, in both directions.")
@@ -142,7 +142,7 @@ def gains(quality, inside):
 
 
 def _img(figure):
-    figure.set_layout_engine("tight")  # half the time of the constrained one
+    figure.set_layout_engine("tight")  # takes half as long as the constrained layout
     data, (width, height) = base64.b64encode(figure.png(dpi=80)).decode(), figure.get_size_inches() * 80
     return Markup(
         '<img alt="{}" width="{:.0f}" height="{:.0f}" style="max-width:100%; height:auto" '

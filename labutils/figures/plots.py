@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 
 from labutils.pictures import to_uint8
 
-# Okabe and Ito's palette: told apart with every common form of colour blindness. Pair it with line styles.
+# Okabe and Ito's palette: distinguishable with every common form of colour blindness. Combine with line styles.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-WIDEST = 10  # inches: a page of JupyterLab shows wider figures smaller, and their text with them
+WIDEST = 10  # inches; JupyterLab shrinks wider figures and their text
 LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
 class Plot(Figure):
-    """A matplotlib figure that shows itself in a notebook, with ``alt``, a text for those who cannot see it.
+    """A matplotlib figure that shows itself in a notebook, with the alternative text ``alt``.
 
-    ``caption``: a line under it.
+    ``caption``: a line below the figure.
     """
 
     def __init__(self, *args, alt, caption="", **kwargs):
@@ -30,7 +30,7 @@ class Plot(Figure):
         self.alt, self.caption = alt, caption
 
     def png(self, dpi=100):
-        """The figure as the bytes of a PNG file."""
+        """Return the figure as the bytes of a PNG file."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=dpi)
         return buffer.getvalue()
@@ -46,10 +46,10 @@ class Plot(Figure):
 
 
 def as_uint8(image, black=0):
-    """A picture ready to show: uint8 as it is; floats from ``black``, which is 0 or -1, to 1 (white).
+    """Convert a picture to uint8. Floats range from ``black`` (0 or -1) to 1 (white); uint8 is returned unchanged.
 
-    Values that lie beyond by at most 5 % of the range, as a rounding or a network without tanh may leave them, are
-    clipped. Raises ``ValueError`` for any further away, which most often come from the other range.
+    Values up to 5 % of the range outside it are clipped: rounding, or a network without tanh, may produce them. Raises
+    ``ValueError`` for values further outside, which usually means the wrong ``black``.
     """
     image = np.asarray(image)
     if image.dtype == np.uint8:
@@ -57,18 +57,20 @@ def as_uint8(image, black=0):
     low, high, room = image.min(), image.max(), 0.05 * (1 - black)
     if not (low >= black - room and high <= 1 + room):
         raise ValueError(
-            f"A picture to show is uint8, or has values in [{black}, 1]; this one has some from {low:.3g} to "
+            f"A picture must be uint8 or have values in [{black}, 1]; this one has values from {low:.3g} to "
             f"{high:.3g}. For values in [-1, 1] pass black=-1."
         )
     return to_uint8(image, black, 1)
 
 
 def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", scale=1.4, caption="", black=0):
-    """Pictures in rows and columns; ``rows`` is a list of lists of pictures, uint8 or floats in [``black``, 1].
+    """Draw pictures in rows and columns.
 
-    ``black``: 0, or -1 for pictures as the networks take and make them (see ``as_uint8``).
-    A cell is ``scale`` inches wide, less if all would be wider than ``WIDEST``; rows are as high as their pictures.
-    ``alt`` and ``caption``: see ``Plot``.
+    ``rows``: a list of lists of pictures, uint8 or floats in [``black``, 1].
+    ``row_titles``, ``column_titles``: lists of texts, none by default.
+    ``alt``, ``caption``: see ``Plot``.
+    ``scale``: width of a cell in inches, 1.4 by default; less if the figure would be wider than ``WIDEST``.
+    ``black``: 0 (default), or -1 for pictures of the networks (see ``as_uint8``).
     """
     rows = [[as_uint8(picture, black) for picture in row] for row in rows]
     columns = max(len(row) for row in rows)
@@ -83,7 +85,7 @@ def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", sc
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(color="0.8", linewidth=0.6, visible=j < len(row))  # white pictures end somewhere, too
+            axis.spines[:].set(color="0.8", linewidth=0.6, visible=j < len(row))  # so that white pictures have an edge
             if j < len(row):
                 axis.imshow(row[j], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             if i == 0 and j < len(titles):
@@ -94,14 +96,19 @@ def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", sc
 
 
 def _wrapped(title, width):
-    """A title in lines of at most ``width`` letters, so that it does not touch its neighbour's."""
+    """Wrap a title into lines of at most ``width`` letters, so that it does not touch the next title."""
     return "\n".join(textwrap.fill(line, max(width, 1), break_long_words=False) for line in title.splitlines())
 
 
 def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3), caption=""):
-    """Lines over steps. ``series``: ``{name: (x, y)}``; ``marks``: ``[(x, text)]``, drawn as vertical lines.
+    """Draw lines over steps.
 
-    ``smooth``: how many values are averaged. ``alt`` and ``caption``: see ``Plot``.
+    ``series``: ``{name: (x, y)}``.
+    ``xlabel``, ``ylabel``: names of the axes, by default "step" and "loss".
+    ``marks``: ``[(x, text)]``, drawn as vertical lines; none by default.
+    ``smooth``: how many values are averaged, 1 by default.
+    ``size``: inches, (7, 3) by default.
+    ``alt``, ``caption``: see ``Plot``.
     """
     plot = Plot(figsize=size, alt=alt, caption=caption)
     axis = plot.subplots()

@@ -1,4 +1,4 @@
-"""Measuring beyond a metric: what judges without a truth, baselines, the worst pictures, and choosing a checkpoint."""
+"""Further measurements: metrics without ground truth, baselines, the worst pictures, and choosing a checkpoint."""
 
 import functools
 from pathlib import Path
@@ -13,7 +13,7 @@ from labutils.metrics import nearest, psnr, squared_error, test_pairs, translate
 
 
 def gains(kept, root, direction):
-    """``report``'s gain of every generator of a run's folder ``kept``: ``{step: dB}``, by step."""
+    """Measure the gain (see ``report``) of every generator in a run's folder ``kept``: ``{step: dB}``, by step."""
     real, truths, mask = test_pairs(str(root), direction)
     copied, found = psnr(real, nearest(real, truths, mask), mask), {}
     paths = files.by_step(kept, f"-{direction}.json").values()
@@ -25,9 +25,9 @@ def gains(kept, root, direction):
 
 
 def choose(kept, root):
-    """Of the generators in a run's folder ``kept``, save those with the most gain as ``chosen-ab`` and ``chosen-ba``.
+    """Save the generators with the largest gain in a run's folder ``kept`` as ``chosen-ab`` and ``chosen-ba``.
 
-    Measured on the pairs in ``root``, which should not be those that judge the choice. Returns all gains,
+    The gain is measured on the pairs in ``root``. Judge the choice on other pairs. Returns all gains,
     ``{direction: {step: dB}}``.
     """
     found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")}
@@ -38,10 +38,11 @@ def choose(kept, root):
 
 
 def colour_matching(root, direction):
-    """The second baseline: a "generator" that gives its pictures the mean colour and contrast of the other domain.
+    """Make the second baseline, a "generator" that matches mean colour and contrast to the other domain.
 
-    Each channel is scaled and shifted, the same for all pictures, so that mean and standard deviation of the one
-    training folder become those of the other (after Reinhard et al. 2001, "Color Transfer between Images", in RGB).
+    It scales and shifts each channel in the same way for all pictures. The mean and standard deviation of one
+    training folder then become those of the other (in RGB, after Reinhard et al.
+    2001, "Color Transfer between Images").
     """
     (mean, deviation), (target_mean, target_deviation) = (
         _colours(str(root), f"train{domain.upper()}") for domain in direction
@@ -52,7 +53,7 @@ def colour_matching(root, direction):
 
 @functools.lru_cache(maxsize=8)
 def _colours(root, part):
-    """Mean and standard deviation of each channel of the pictures in ``root/part``, in [-1, 1]: two (3,)."""
+    """Compute mean and standard deviation of each channel of the pictures in ``root/part``, in [-1, 1]: two (3,)."""
     sums = np.zeros((2, 3))
     files = folder.files(root, part)
     for path in files:
@@ -63,10 +64,11 @@ def _colours(root, part):
 
 
 def features_of(pictures, network="vgg16"):
-    """Pictures (n, height, width, 3) in [0, 1] as vectors for ``kid``, float64 (n, channels).
+    """Convert pictures (n, height, width, 3) in [0, 1] to feature vectors for ``kid``, float64 (n, channels).
 
-    ``network``: "vgg16", the course's own 8-bit features: block 4 averaged over the picture, each vector scaled to a
-    mean square of 1; or "inception", the customary choice, whose weights Keras downloads (88 MB) if they are not there.
+    ``network``: "vgg16" (default) or "inception". "vgg16" averages block 4 of the course's 8-bit VGG16 over the
+    picture and scales each vector to a mean square of 1. "inception" is the usual choice; Keras downloads its weights
+    (88 MB) unless they are cached. Raises ``ValueError`` for another network.
     """
     run, pictures = _network(network), np.asarray(pictures, np.float32)
     return np.concatenate([run(batch) for batch in np.array_split(pictures, -(-len(pictures) // 25))]).astype(float)
@@ -95,12 +97,12 @@ def _network(name):
 
 
 def kid(features_x, features_y):
-    """Kernel Inception Distance of two sets of feature vectors, (n, channels) and (m, channels), at least 3 each.
+    """Compute the Kernel Inception Distance of two sets of feature vectors, (n, channels) and (m, channels).
 
     Returns ``(value, standard_error)``. The value is the unbiased estimate of the squared maximum mean discrepancy with
-    the kernel (x·y / channels + 1)³: 0 on average for two samples of one distribution, so also below 0. The error is a
-    jackknife: the spread of the value when each picture in turn is left out. Bińkowski et al. 2018, "Demystifying
-    MMD GANs". Raises ``ValueError`` for fewer vectors or other shapes.
+    the kernel (x·y / channels + 1)³. For two samples of one distribution it is 0 on average, so it may be negative.
+    The error is a jackknife: the spread of the value when each picture in turn is left out. Bińkowski et al. 2018,
+    "Demystifying MMD GANs". Raises ``ValueError`` for fewer than 3 vectors in a set, or other shapes.
     """
     x, y = np.asarray(features_x, float), np.asarray(features_y, float)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 3:
@@ -120,12 +122,18 @@ def kid(features_x, features_y):
 
 
 def errors(generator, back, classifier, root, direction, limit=None):
-    """How wrong each held-out translation is, by four measures: ``{measure: (n,)}``, higher is worse.
+    """Measure the error of each held-out translation in four ways: ``{measure: (n,)}``, higher is worse.
 
-    ``back`` is the generator of the way back. "fruit" and "background": the root of the mean squared error inside and
-    outside the mask; "cycle": the mean difference after the way back, all three in grey levels of 255. "classifier":
-    how sure ``classifier`` is that the translation is *not* of the target domain, from 0 to 1. A picture without
-    pixels inside or outside has NaN there; a measure of which no picture has any is left out.
+    ``generator``, ``back``: the generators of ``direction`` and of the opposite direction.
+    ``classifier``: a ``DomainClassifier``.
+    ``root``: the dataset's folder.
+    ``direction``: "ab" or "ba".
+    ``limit``: how many test pictures to use, by default all.
+
+    "fruit" and "background" are the root mean squared error inside and outside the mask. "cycle" is the mean
+    absolute difference after translating back. All three are in grey levels of 255. "classifier" is the probability,
+    from 0 to 1, that the translation is *not* of the target domain. A picture without pixels inside or outside has
+    NaN there. A measure that is NaN for all pictures is left out.
     """
     real, truths, mask = test_pairs(str(root), direction, limit)
     fake = translated(generator, real)
@@ -146,9 +154,9 @@ def errors(generator, back, classifier, root, direction, limit=None):
 
 
 def worst(values, count=10):
-    """The failure gallery of ``errors``: ``{measure: indices of the count worst pictures, the worst first}``.
+    """Find the ``count`` worst pictures by each measure of ``errors``: ``{measure: indices}``, the worst first.
 
-    Pictures of which there was nothing to measure (NaN) are left out.
+    Pictures with NaN are left out.
     """
     known = {measure: np.flatnonzero(~np.isnan(error)) for measure, error in values.items()}
     return {measure: at[np.argsort(-values[measure][at], kind="stable")][:count] for measure, at in known.items()}

@@ -1,4 +1,4 @@
-"""A judge that needs no truth: a small network that tells the pictures of two domains apart."""
+"""A metric without ground truth: a small network that classifies pictures by domain."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,11 +7,11 @@ from labutils.datasets import pipeline
 
 
 class DomainClassifier:
-    """Is a picture one of A or of B? Learned from the training folders of a dataset, in less than a minute.
+    """Classify pictures as A or B, after less than a minute of training on a dataset's training folders.
 
-    ``size``: pixels a side; ``seed``: of weights and order, so that the same seed gives the same judge. Pictures are
-    (n, size, size, 3) in [0, 1]. It never saw a translation, so what it accepts looks like the domain *to it*: a
-    necessary sign, not a sufficient one.
+    ``size``: pixels a side. ``seed``: of weights and order; the same seed gives the same classifier. Pictures are
+    (n, size, size, 3) in [0, 1]. The classifier was never trained on translations. A good translation should be
+    accepted, but an accepted one may still be wrong.
 
     Example::
 
@@ -36,7 +36,7 @@ class DomainClassifier:
         self.network = tf.keras.Sequential([*layers, tf.keras.layers.GlobalAveragePooling2D(), head])
 
     def fit(self, root, epochs=25):
-        """Learn from ``root/trainA`` and ``root/trainB``, batches mirrored at random; returns itself.
+        """Train on ``root/trainA`` and ``root/trainB``, with batches mirrored at random; returns itself.
 
         Raises ``ValueError`` for missing or empty folders.
         """
@@ -55,21 +55,21 @@ class DomainClassifier:
         return self
 
     def probability(self, pictures):
-        """How sure it is, for each of n pictures, that they show domain B: (n,) from 0 to 1."""
+        """Return the probability that each of n pictures shows domain B: (n,), from 0 to 1."""
         pictures = np.asarray(pictures)
         if pictures.ndim != 4 or pictures.min() < -1e-3 or pictures.max() > 1.001:
-            raise ValueError(f"Pictures should be (n, height, width, 3) in [0, 1], these are {pictures.shape}.")
+            raise ValueError(f"Pictures should be (n, height, width, 3) in [0, 1], but have shape {pictures.shape}.")
         batches = np.array_split(pictures * 2 - 1, -(-len(pictures) // 50))
         return np.concatenate([tf.sigmoid(self.network(batch, training=False)).numpy()[:, 0] for batch in batches])
 
     def accepts(self, pictures, domain):
-        """The share of ``pictures`` that it takes for real ones of ``domain``, "a" or "b"."""
+        """Return the share of ``pictures`` that it classifies as ``domain``, "a" or "b"."""
         if domain not in ("a", "b"):
             raise ValueError(f'domain must be "a" or "b", not {domain!r}.')
         return float(np.mean((self.probability(pictures) > 0.5) == (domain == "b")))
 
     def accuracy(self, root):
-        """The share of the held-out pictures, ``root/testA`` and ``root/testB``, that it tells right."""
+        """Return the share of held-out pictures, ``root/testA`` and ``root/testB``, that it classifies correctly."""
         real_a, real_b = (pipeline.pictures(root, f"test{domain}", self.size) / 2 + 0.5 for domain in "AB")
         right = self.accepts(real_a, "a") * len(real_a) + self.accepts(real_b, "b") * len(real_b)
         return right / (len(real_a) + len(real_b))

@@ -1,4 +1,4 @@
-"""The published datasets of the CycleGAN paper, and ``ensure``, which finds or makes a profile's data."""
+"""Download the published datasets of the CycleGAN paper; ``ensure`` finds or makes a profile's data."""
 
 import difflib
 import os
@@ -18,19 +18,19 @@ from labutils.published.archive import unpack
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
-TRIES = 3  # at each place, for what may pass: a time-out, an error of the server, a wrong or half file
-PAUSE = 1.0  # seconds before the second try, twice as many before the third
-TIMEOUT = 30.0  # seconds of silence
+TRIES = 3  # per address, for temporary failures: a timeout, a server error, a wrong or incomplete file
+PAUSE = 1.0  # seconds before the first retry; doubled before the second
+TIMEOUT = 30.0  # seconds without data
 SLOWEST = 2_000  # bytes a second, measured over TIMEOUT seconds
 
 
 class DownloadError(Exception):
-    """No place gave the right file; the text lists what each answered and how to do it by hand."""
+    """No address gave the right file. The text lists each answer and how to download by hand."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One published dataset: what is in it, and how to know that an archive is the right one."""
+    """One published dataset: its contents, and the size and checksum of its archive."""
 
     domain_a: str
     domain_b: str
@@ -89,10 +89,10 @@ DATASETS = {
 
 
 def ensure(lab, root=None):
-    """The folder of the profile ``lab``'s dataset, made or downloaded if it is not there.
+    """Return the folder of the profile ``lab``'s dataset, as a ``Path``; render or download it if missing.
 
-    ``root`` is where datasets are kept: ``data`` at the top of the course unless given. Returns a ``Path``.
-    Raises ``ValueError`` for an unknown dataset, ``DownloadError`` if a published one cannot be had.
+    ``root``: where datasets are kept, by default ``data`` at the top of the course. Raises ``ValueError`` for an
+    unknown dataset, ``DownloadError`` if a published one cannot be downloaded.
     """
     root = folder.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
@@ -102,9 +102,9 @@ def ensure(lab, root=None):
 
 
 def validation(lab):
-    """The folder of scenes by which a recipe or a step is chosen, half as many as those that judge the choice.
+    """Return the folder of the validation set, by which a recipe or a step is chosen; render it if missing.
 
-    Rendered if it is not there, as ``ensure`` does, of other scenes. None for a dataset without truth.
+    It has half as many scenes as the test set, all of them different. None for a dataset without ground truth.
     """
     if lab.dataset not in datasets.RENDERED:
         return None
@@ -115,18 +115,18 @@ def validation(lab):
 
 
 def rendered_place(name, size, train, root=None):
-    """Where ``ensure`` keeps the rendered dataset ``name``: another version of its code, another folder."""
+    """Return where ``ensure`` keeps the rendered dataset ``name``. Each version of its code has its own folder."""
     return Path(root or home("data")) / f"{name}-{size}-{train}-v{datasets.rendered(name).VERSION}"
 
 
 def download(name, root="data", mirrors=()):
-    """The published dataset ``name`` in ``root/name``, downloaded, checked and unpacked if it is not there.
+    """Download, check and unpack the published dataset ``name`` into ``root/name``, unless it is there.
 
-    ``mirrors`` are tried first, then the place named by the variable ``LAB_MIRROR``, then the publishers': each the
-    address of an archive, or the address or folder that holds ``name.zip`` (``https:``, ``file:`` or a path).
-    Size and SHA-256 must agree. The folder appears when it is complete; of two processes one waits for the other.
+    ``mirrors`` are tried first, then the environment variable ``LAB_MIRROR``, then the publishers. Each is the address
+    of an archive, or an address or folder that holds ``name.zip`` (``https:``, ``file:`` or a path). Size and SHA-256
+    must agree. The folder is created atomically; a second process waits for the first.
 
-    Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no place has the right file,
+    Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no address has the right file,
     ``files.DiskError`` for a full or read-only disk.
     """
     if name not in DATASETS:
@@ -134,10 +134,10 @@ def download(name, root="data", mirrors=()):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
     place = folder.place(root) / name
-    if place.exists():  # perhaps in a folder that must not be written to
+    if place.exists():  # perhaps in a read-only folder
         return _whole(place)
     with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
-        if not place.exists():  # without locks two download twice, and one whole copy remains
+        if not place.exists():  # without locks both download, and one complete copy remains
             aside.mkdir()
             _fetch(name, aside, root, mirrors)
             unpack(aside / f"{name}.zip", aside / "unpacked")
@@ -162,7 +162,7 @@ def _move(inside, place):
 
 
 def _fetch(name, folder, root, mirrors):
-    """Get ``folder/name.zip`` from the first place that has the right one."""
+    """Download ``folder/name.zip`` from the first address that has the right file."""
     facts, answers = DATASETS[name], []
     own = os.environ.get("LAB_MIRROR")
     for mirror in (*mirrors, *([own] if own else []), *facts.urls):
@@ -183,21 +183,21 @@ def _fetch(name, folder, root, mirrors):
 
 def _by_hand(name, root):
     return (
-        "By hand, on any computer with a connection, and then here:\n"
+        "Download by hand on any computer with a connection, then continue here:\n"
         f"  curl -L -o {name}.zip {DATASETS[name].urls[0]}\n"
         f"  python -m labutils.datasets download {name} --root {root} --mirror {name}.zip"
     )
 
 
 def _address(mirror, name):
-    """The address of the archive: ``mirror`` itself, or ``name.zip`` in the folder it names."""
+    """Return the address of the archive: ``mirror`` itself, or ``name.zip`` in that folder."""
     if "://" not in mirror:
         mirror = folder.place(mirror).resolve().as_uri()
     return mirror if mirror.endswith(".zip") else f"{mirror.rstrip('/')}/{name}.zip"
 
 
 def _hopeless(error):
-    """Whether asking the same place again is of no use: not there, or a local file."""
+    """Return whether a retry is pointless: an HTTP 4xx answer, or a missing local file."""
     response = getattr(error, "response", None)
     return isinstance(error, OSError) and (
         (response is not None and 400 <= response.status_code < 500) or isinstance(error, FileNotFoundError)
@@ -218,10 +218,10 @@ def _retrieve(url, name, folder, facts):
 
 
 def copy(url, file, name, most):
-    """Copy what is at ``url`` to the path ``file``, with a progress bar called ``name``.
+    """Copy ``url`` to the path ``file``, with a progress bar called ``name``.
 
-    Raises ``ValueError`` if more than ``most`` bytes come, ``TimeoutError`` for silence and for drips, be they of the
-    headers or of the body, and what requests raises, an ``OSError``.
+    Raises ``ValueError`` if more than ``most`` bytes come, ``TimeoutError`` if headers or body come too slowly, and
+    what requests raises (an ``OSError``).
     """
     if url.startswith("file:"):
         shutil.copyfile(url2pathname(urlparse(url).path), file)
@@ -244,7 +244,7 @@ def copy(url, file, name, most):
 
 
 class _Transfer(threading.Thread):
-    """Streams ``url`` to ``file``. A thread: http.client reads headers for as long as a server sends any."""
+    """Stream ``url`` to ``file`` in a thread, because http.client reads headers for as long as a server sends any."""
 
     def __init__(self, url, file, bar):
         super().__init__(daemon=True)
@@ -260,7 +260,7 @@ class _Transfer(threading.Thread):
             ) as response:
                 response.raise_for_status()
                 with open(self.file, "wb") as out:
-                    while self.wanted and (chunk := response.raw.read1(1 << 16)):  # what has come, be it one byte
+                    while self.wanted and (chunk := response.raw.read1(1 << 16)):  # whatever has arrived, even one byte
                         out.write(chunk)
                         self.bar.update(len(chunk))
                         if self.bar.n > self.bar.total:

@@ -1,4 +1,4 @@
-"""Unpacking a zip from a stranger: everything that can be counted is counted before anything is written."""
+"""Unpack an untrusted zip file: check everything that can be counted before writing anything."""
 
 import errno
 import io
@@ -8,18 +8,18 @@ from pathlib import Path, PurePosixPath
 
 from labutils import files
 
-MOST_MEMBERS = 50_000  # files and folders, those that are only named as part of a path too
-MOST_LISTED = 16_000_000  # bytes of names: the list of members is read before it can be counted
+MOST_MEMBERS = 50_000  # files and folders, including those that only appear as part of a path
+MOST_LISTED = 16_000_000  # bytes of the list of members, which is read before the members can be counted
 DEEPEST = 16  # folders within folders
-MOST_GROWTH = 20  # photographs do not get smaller in a zip: twentyfold and more is a bomb
-# zipfile unpacks the others (bzip2, lzma) without a limit on what one read may bring
+MOST_GROWTH = 20  # zip hardly compresses photographs: twentyfold growth or more is a zip bomb
+# zipfile unpacks other methods (bzip2, lzma) without a limit on the size of one read
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-# what the file system answers to names that do not go together, or that it cannot hold
+# errors of the file system for names that conflict or that it cannot store
 NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
 class ArchiveError(ValueError):
-    """An archive that was refused; the text names it and says why."""
+    """A refused archive. The text names it and gives the reason."""
 
 
 class _Listing(io.FileIO):
@@ -32,10 +32,16 @@ class _Listing(io.FileIO):
 def unpack(archive, target):
     """Unpack the zip file ``archive`` into the new folder ``target``.
 
-    Raises ``ArchiveError`` for what is no zip or is damaged, for absolute names, names with ``..``, links and
-    devices, encrypted members, methods other than stored and deflated, more than 50,000 files and folders, more than
-    16 folders within each other, and contents more than 20 times the archive's size. Raises ``files.DiskError`` for a
-    full or read-only disk. ``target`` may then hold a part of the members; nothing is ever written outside it.
+    Raises ``ArchiveError`` for
+
+    - files that are no zip or are damaged,
+    - absolute names, names with ``..``, links and devices,
+    - encrypted members, and methods other than stored and deflated,
+    - more than 50,000 files and folders, or more than 16 nested folders,
+    - contents more than 20 times the archive's size.
+
+    Raises ``files.DiskError`` for a full or read-only disk. After an error ``target`` may hold some of the members.
+    Nothing is ever written outside it.
     """
     target = Path(target)
     try:
@@ -53,19 +59,19 @@ def unpack(archive, target):
                 _refuse_bomb(archive, room)
     except (ArchiveError, files.DiskError):
         raise
-    except Exception as error:  # zipfile and zlib each have their own
+    except Exception as error:  # zipfile and zlib each have their own exceptions
         if isinstance(error, OSError) and error.errno not in NAMES:
             raise
-        raise ArchiveError(f"{archive} is no whole zip archive ({type(error).__name__}: {error}).") from error
+        raise ArchiveError(f"{archive} is not a complete zip archive ({type(error).__name__}: {error}).") from error
 
 
 def _refuse_bomb(archive, room):
     if room < 0:
-        raise ArchiveError(f"{archive} was refused: it unfolds too far, as a bomb does.")
+        raise ArchiveError(f"{archive} was refused: it unpacks to too many bytes, like a zip bomb.")
 
 
 def _place(archive, member):
-    """Where ``member`` goes, relative to the target; ``ArchiveError`` unless it is a plain file or folder."""
+    """Return ``member``'s path relative to the target. Raise ``ArchiveError`` unless it is a plain file or folder."""
     name = PurePosixPath(member.filename)
     kind = stat.S_IFMT(member.external_attr >> 16)
     reasons = {
@@ -83,7 +89,7 @@ def _place(archive, member):
 
 
 def _write(file, member, path, room):
-    """Write one member, counting real bytes, not the declared ones; returns the room left, below 0 to stop."""
+    """Write one member and count the real bytes, not the declared ones. Returns the bytes left, below 0 to stop."""
     if member.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         return room

@@ -1,1 +1,1 @@
-"""Scenes rendered by code, which know the truth: the orchard, the paddock, the meadow, and painted styles."""
+"""Scenes rendered by code, with ground truth: the orchard, the paddock, the meadow, and painted styles."""

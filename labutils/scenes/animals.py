@@ -20,10 +20,11 @@ STRIPES = 7.5  # per height at the withers
 
 
 def skeleton(animal, domain):
-    """Tapering limbs as rows (x, y, x', y', radius, radius', path, path') in heights at the withers, feet at y = 0.
+    """Return tapering limbs as rows (x, y, x', y', radius, radius', path, path').
 
-    The path is the distance along the body to which stripes are perpendicular. Returns those of the body and near
-    legs, those of the far legs, and the poll and muzzle.
+    Units are heights at the withers, with the feet at y = 0. The path is the distance along the body;
+    stripes are perpendicular to it. Returns the limbs of the body and near legs, the limbs of the far legs, and the
+    poll and muzzle.
     """
     nx, ny = math.cos(animal.neck), math.sin(animal.neck)
     poll = (0.36 + 0.50 * nx, 0.74 + 0.50 * ny)
@@ -57,7 +58,7 @@ def skeleton(animal, domain):
 
 
 def limbs(parts, px, py, blend=34.0):
-    """Smooth union of limbs: signed distance, normal (3 arrays) and path at points (h, w)."""
+    """Compute the smooth union of limbs: signed distance, normal (3 arrays) and path at points (h, w)."""
     ax, ay, bx, by, ra, rb, sa, sb = np.array(parts, np.float32).T[:, :, None, None]
     ux, uy = bx - ax, by - ay
     t = np.clip(((px - ax) * ux + (py - ay) * uy) / (ux * ux + uy * uy + 1e-6), 0, 1)
@@ -76,11 +77,11 @@ def limbs(parts, px, py, blend=34.0):
     return nearest - np.log(total) / np.float32(blend), (nx, ny, nz), path
 
 
-# Coats: the colour at points px, py, and by how much the outline is drawn in there.
+# Coats: the colour at points px, py, and how far the outline is moved inwards there.
 
 
 def horse(animal, px, py, path, muzzle, variety):
-    """One colour, dappled, with darker points; perhaps white socks."""
+    """Return a horse's coat: one dappled colour with darker points, perhaps with white socks."""
     coat, _, points = COATS[variety or animal.variety]
     dapple = r.noise(animal.coat, px * 11 + 30, py * 11 + 30) + 0.5 * r.noise(animal.coat, px * 3 + 9, py * 3 + 9)
     skin = coat * animal.tone * (1 + 0.22 * dapple)[..., None]
@@ -93,7 +94,7 @@ def horse(animal, px, py, path, muzzle, variety):
 
 
 def zebra(animal, px, py, path, muzzle, variety):
-    """Stripes across the path of the body, wavering, finer on legs; white belly, black muzzle."""
+    """Return a zebra's coat: wavy stripes across the path, finer on the legs; white belly, black muzzle."""
     warp = 0.09 * r.noise(animal.coat, px * 3.2 + 9, py * 2.6 + 9) + 0.03 * r.noise(
         animal.coat, px * 9 + 30, py * 5 + 30
     )
@@ -111,32 +112,32 @@ def _nose(px, py, muzzle):
 
 
 def hair(animal, px, py, path, muzzle, variety):
-    """A horse's mane or tail."""
+    """Return the hair of a horse's mane or tail."""
     strands = r.noise(animal.coat, px * 26 + py * 6 + 50, py * 7 + 20)
     return COATS[variety or animal.variety][1] * (1 + 0.6 * strands)[..., None], 0.022 * (strands + 0.2)
 
 
 def crest(animal, px, py, path, muzzle, variety):
-    """A zebra's mane: the stripes of the neck go on in it."""
+    """Return a zebra's mane, which continues the stripes of the neck."""
     wave = np.sin(2 * np.pi * (path * STRIPES + animal.phase))
     return r.mix(WHITE, BLACK, r.smoothstep(-0.3, 0.3, wave)[..., None]), 0
 
 
 def tuft(animal, px, py, path, muzzle, variety):
-    """A zebra's tail: ringed, then black."""
+    """Return a zebra's tail: rings, then black."""
     rings = r.smoothstep(-0.3, 0.3, np.sin(path * 60)) * (path < 0.28)
     return r.mix(BLACK, WHITE, rings[..., None]), 0
 
 
 def tail(animal, horse):
-    """The limbs of the tail: full on a horse, a tuft on a zebra."""
+    """Return the limbs of the tail: full on a horse, a tuft on a zebra."""
     a, b, c = (0.04, 0.07, 0.035) if horse else (0.028, 0.02, 0.05)
     x, low = -0.645, -0.645 + animal.tail
     return [(-0.555, 0.80, x, 0.62, a, b, 0, 0.2), (x, 0.62, low, 0.34, b, c, 0.2, 0.5)]
 
 
 def mane(animal, poll, horse):
-    """The limb of the mane along the neck: lying on it, or short and upright."""
+    """Return the limb of the mane along the neck: lying on it (horse), or short and upright (zebra)."""
     dx, dy = math.cos(animal.neck), math.sin(animal.neck)
     lift, thick = (-0.03, 0.058) if horse else (0.035, 0.036)
     base = (0.30 - dy * (0.16 + lift), 0.76 + dx * (0.16 + lift))

@@ -1,7 +1,7 @@
-"""The meadow: rendered landscapes as photographs (domain A) and as paintings (domain B), offline and with truth.
+"""The meadow: rendered landscapes as photographs (domain A) and as paintings (domain B), offline and with ground truth.
 
-The orchard's sister, by the same contract, for those who cannot download monet2photo. NumPy only. A landscape is
-a function of points: the photograph asks it at every sample, the painter where a brush comes down.
+It works like the orchard and replaces monet2photo where that cannot be downloaded. NumPy only. A landscape is
+a function of points: the photograph evaluates it at every sample, the painting where a brush stroke is placed.
 """
 
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from labutils.scenes.render import Pair
 VERSION = 1
 VARIETIES = ("day", "evening", "overcast")  # the light in the photograph
 
-# Zenith, sky at the horizon, sun, light from everywhere.
+# Zenith, sky at the horizon, sun, ambient light.
 LIGHTS = {
     "day": ((0.27, 0.50, 0.84), (0.76, 0.87, 0.95), (0.66, 0.62, 0.50), (0.52, 0.58, 0.66)),
     "evening": ((0.36, 0.42, 0.66), (0.99, 0.71, 0.44), (0.85, 0.50, 0.25), (0.46, 0.42, 0.50)),
@@ -29,7 +29,7 @@ VIOLET, CREAM = np.array((0.34, 0.31, 0.52), np.float32), np.array((1.0, 0.94, 0
 
 
 def render_pair(seed, size, variety=None):
-    """One landscape photographed and painted.
+    """Render one landscape as a photograph and as a painting.
 
     Returns a ``Pair``: ``a`` (photograph) and ``b`` (painting), float32 (size, size, 3) in [0, 1], and ``mask``,
     float32 (size, size), all ones: a painting differs everywhere. The same seed gives the same landscape at every
@@ -41,7 +41,7 @@ def render_pair(seed, size, variety=None):
 
 
 def render(seed, size, domain, variety=None):
-    """One picture of ``render_pair``: ``domain`` is ``"a"`` or ``"b"``."""
+    """Render one picture of ``render_pair``: ``domain`` is ``"a"`` or ``"b"``."""
     r.check(size, variety, VARIETIES)
     scene = _scene(seed)
     if domain == "b":
@@ -57,7 +57,7 @@ def write(root, train=400, test=200, size=64, seed=0, progress=True):
 
 
 def _scene(seed):
-    """All random choices of one scene, made in one order whatever is drawn of it."""
+    """Make all random choices of one scene, in the same order for both domains."""
     rng = r.generator(seed, 2)
 
     def uniform(low, high):
@@ -109,7 +109,7 @@ def _tree(rng, uniform, scene):
 
 
 def _landscape(scene, variety, x, y, edge):
-    """Colours (..., 3) and directions of brush strokes (...), in radians, at a grid of points x, y (y down)."""
+    """Return colours (..., 3) and stroke directions (...), in radians, at a grid of points x, y (y down)."""
     _, low, sun, sky = LIGHTS[variety]
     angle = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     picture = low * np.ones_like(angle)[..., None]
@@ -140,7 +140,7 @@ def _landscape(scene, variety, x, y, edge):
 
 
 def _span(true, axis):
-    """The slice of rows (axis 1) or columns (axis 0) in which anything is true."""
+    """Return the slice of rows (axis 1) or columns (axis 0) in which anything is true."""
     where = np.flatnonzero(true.any(axis))
     return slice(where[0], where[-1] + 1) if len(where) else slice(0, 0)
 
@@ -166,7 +166,7 @@ def _sky(scene, variety, x, y):
 
 
 def _hill(scene, k, hill, low, sun, sky, x, y, edge):
-    """One of three ranges of hills, the farthest first and the bluest."""
+    """Render one of three ranges of hills; the farthest comes first and is the bluest."""
     ridge = x * hill.wide + hill.shift
     height = r.noise(hill.ridge, ridge, 0 * x) + 0.25 * r.noise(hill.ridge, ridge * 3.7, 0 * x + 1)
     top = scene.horizon - hill.high * height
@@ -179,7 +179,7 @@ def _hill(scene, k, hill, low, sun, sky, x, y, edge):
 
 
 def _crown(scene, tree, sun, sky, x, y, edge):
-    """A tree: a crown of leaves, lit from the sun's side, on a trunk."""
+    """Render a tree: a crown of leaves, lit from the sun's side, on a trunk."""
     middle, tall = (0.50, 0.50) if tree.poplar else (0.60, 0.40)
     ex, ey = (x - tree.x) / tree.wide, (tree.foot - middle * tree.tall - y) / (tall * tree.tall)
     u, v = x / tree.tall + tree.shift, y / tree.tall
@@ -198,7 +198,7 @@ def _crown(scene, tree, sun, sky, x, y, edge):
 
 
 def _field(scene, sun, sky, low, x, y, edge):
-    """Grass and flowers, paler and flatter with distance."""
+    """Render grass and flowers, paler and flatter with distance."""
     near = np.maximum(y - scene.horizon, 0)
     depth = 0.12 / (near + 0.05)
     u, v = (x - 0.5) * depth + 20, depth * 2.5 + 20
@@ -221,7 +221,7 @@ def _field(scene, sun, sky, low, x, y, edge):
 
 
 def _water(scene, variety, x, y, edge):
-    """The far bank and the sky upside down, broken by ripples; lilies near by."""
+    """Render the reflection of the far bank and the sky, broken by ripples, with lilies in front."""
     near = np.maximum(y - scene.horizon, 0)
     depth = 0.12 / (near + 0.05)
     u = (x - 0.5) * depth + 20
@@ -243,10 +243,10 @@ def _water(scene, variety, x, y, edge):
 
 
 def _paint(scene, size):
-    """The landscape in three layers of brush strokes on a toned canvas."""
+    """Paint the landscape in three layers of brush strokes on a toned canvas."""
     centres = []
     for numbers, (cells, *_) in zip(scene.strokes, STROKES, strict=True):
-        # Stroke (i, j) starts in cell (i - 1, j - 1): one row and column more on every side.
+        # Stroke (i, j) starts in cell (i - 1, j - 1), so there is an extra row and column on every side.
         cell = np.arange(cells + 2, dtype=np.float32) - 0.8
         centres.append(((cell + 0.6 * numbers[0]) / cells, (cell[:, None] + 0.6 * numbers[1]) / cells))
     x, y = (np.concatenate([centre[k].ravel() for centre in centres])[None] for k in (0, 1))
@@ -266,7 +266,7 @@ def _paint(scene, size):
 
 
 def _strokes(size, cells, cx, cy, angle, wanted, order, length, width):
-    """For every sample the uppermost stroke on it (its number, or -1) and where across its width, in [-1, 1]."""
+    """Return for every sample its topmost stroke (a number, or -1) and the position across its width, in [-1, 1]."""
     places, shape = r.axis(size), cx.shape
     cos, sin, rank = np.cos(angle), np.sin(angle), np.empty(len(order), np.float32)
     from_below = np.argsort(order, kind="stable")
@@ -291,7 +291,7 @@ def _strokes(size, cells, cx, cy, angle, wanted, order, length, width):
 
 
 def _palette(colours, warm, light):
-    """A painter's colours: lively, violet in the shadows, cream in the lights, never twice the same."""
+    """Return a painter's colours: vivid, violet in shadows, cream in lights, varied from stroke to stroke."""
     grey = colours.mean(-1, keepdims=True)
     colours = grey + (colours - grey) * 1.35
     colours = r.mix(colours, VIOLET, 0.42 * r.smoothstep(0.55, 0.05, grey))

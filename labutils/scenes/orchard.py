@@ -1,7 +1,7 @@
-"""The orchard: rendered apples (domain A) and oranges (domain B), offline and with truth.
+"""The orchard: rendered apples (domain A) and oranges (domain B), offline and with ground truth.
 
-Training is unpaired, but the same scene can be rendered as both fruit: held-out pairs let a lesson measure a
-translation, which no real unpaired dataset allows. NumPy only.
+Training is unpaired, but the same scene can be rendered as both fruit. So a lesson can measure a translation on
+held-out pairs, which no real unpaired dataset allows. NumPy only.
 """
 
 import math
@@ -28,7 +28,7 @@ CALYX = np.array((0.30, 0.40, 0.13), np.float32)
 
 
 def render_pair(seed, size, variety=None):
-    """One scene as apples and as oranges.
+    """Render one scene as apples and as oranges.
 
     Returns a ``Pair``: ``a`` (apples) and ``b`` (oranges), float32 (size, size, 3) in [0, 1], and ``mask``,
     float32 (size, size), where they may differ: fruit of both kinds, stems, contact shadows. The same seed
@@ -40,24 +40,29 @@ def render_pair(seed, size, variety=None):
 
 
 def render(seed, size, domain, variety=None):
-    """One picture of ``render_pair``, in half the time: ``domain`` is ``"a"`` or ``"b"``."""
+    """Render one picture of ``render_pair``, in half the time: ``domain`` is ``"a"`` or ``"b"``."""
     return _render(seed, size, domain, variety)[0][0]
 
 
 def write(root, train=400, test=200, size=64, seed=0, progress=True):
     """Render the dataset into ``root``: ``trainA trainB testA testB`` and ``orchard.json``. Returns ``root``.
 
-    The two training sets share no scene with each other or with the test set; test pictures of the same name
-    are pairs. ``orchard.json`` records version, size, seed and the scene of every file, for ``render_pair``.
-    Returns at once if ``root`` holds this very dataset; ``ValueError`` if it holds anything else, or for a
-    number out of range. The folder appears when it is complete, never half. A picture of 64 pixels takes
-    about 6 ms.
+    ``train``: pictures in each training folder, 400 by default.
+    ``test``: test pairs, 200 by default.
+    ``size``: pixels a side, 64 by default. A picture of 64 pixels takes about 6 ms.
+    ``seed``: 0 by default.
+    ``progress``: whether to show a progress bar.
+
+    The training sets share no scene with each other or with the test set. Test pictures of the same name are pairs.
+    ``orchard.json`` records version, size, seed and the scene of every file, for ``render_pair``. The folder is
+    written atomically. Returns at once if ``root`` already holds this dataset. Raises ``ValueError`` if it holds
+    anything else, or for a number out of range.
     """
     return r.write("orchard", VERSION, render, root, train, test, size, seed, progress)
 
 
 def _scene(seed):
-    """All random choices of one scene, made in one order whatever is drawn of it."""
+    """Make all random choices of one scene, in the same order for both domains."""
     rng = r.generator(seed)
 
     def uniform(low, high):
@@ -90,7 +95,7 @@ def _fruit(rng, uniform, common, count):
     fruit = SimpleNamespace(radius=uniform(0.15, 0.27) * (1.2, 1.0, 0.88)[count - 1])
     fruit.x, fruit.near = uniform(0.2, 0.8), uniform(0, 1)
     fruit.roll, fruit.tilt = uniform(-0.5, 0.5), uniform(0.35, 0.75)
-    fruit.variety = common  # one basket, one variety: then an orange has a nearest right answer
+    fruit.variety = common  # one variety per scene, so that an orange has a nearest true apple
     fruit.lean, fruit.bend, fruit.stem = uniform(-0.05, 0.05), uniform(-0.25, 0.25), uniform(0.24, 0.42)
     fruit.tone = (1 + rng.uniform(-0.06, 0.06, 3)).astype(np.float32)
     fruit.streaks, fruit.patches = r.lattice(rng, 5, 34), r.lattice(rng, 6, 9)
@@ -114,7 +119,7 @@ def _spread(fruits):
 
 
 def _render(seed, size, domains, variety):
-    """For each domain, its picture and how much of each pixel is fruit, stem or contact shadow."""
+    """Return, for each domain, its picture and how much of each pixel is fruit, stem or contact shadow."""
     r.check(size, variety, VARIETIES)
     scene = _scene(seed)
     background = _background(scene, size)
@@ -130,7 +135,7 @@ def _render(seed, size, domains, variety):
 
 
 def _background(scene, size):
-    """Wall, table and the fruit's broad shadows, the same for both kinds of fruit."""
+    """Render wall, table and the fruit's broad shadows, the same for both kinds of fruit."""
     x, y = r.axis(size)[None, :, None], r.axis(size)[:, None, None]
     on_table = r.smoothstep(scene.horizon - scene.blur, scene.horizon + scene.blur, y)
     wall = scene.wall + scene.tints[0] * (x - 0.5) * 2 + 0.12 * (0.4 - y)
@@ -151,7 +156,7 @@ def _background(scene, size):
 
 
 def _contact(canvas, cover, fruit, size, domain):
-    """The dark line where fruit meets table: narrower under an apple, which tapers."""
+    """Draw the dark line where the fruit meets the table; narrower under an apple, which tapers."""
     width = fruit.radius * (0.62 if domain == "a" else 0.72)
     window, dx, dy = r.window(size, fruit.x, fruit.ground, *4 * (fruit.radius,))
     distance = np.sqrt((dx / width) ** 2 + ((dy - 0.03 * fruit.radius) / (0.16 * fruit.radius)) ** 2)
@@ -161,7 +166,7 @@ def _contact(canvas, cover, fruit, size, domain):
 
 
 def _outline(c, s, fruit, domain):
-    """Distance of the outline from the centre in the direction (c, s), in radii."""
+    """Return the outline's distance from the centre in the direction (c, s), in radii."""
     if domain == "b":
         return 1.0 - 0.035 * s * s + 0.01 * c * fruit.lean / 0.05
     up, down = r.smoothstep(0, 1, s), r.smoothstep(0, -1, s)
@@ -180,7 +185,7 @@ def _paint_fruit(canvas, cover, scene, fruit, size, domain, variety):
     radius = _outline(px / distance, py / distance, fruit, domain)
     sample = 1 / (fruit.radius * size * r.SUPERSAMPLING)
     alpha = r.smoothstep(sample, -sample, distance - radius)
-    # Fruit behind are darker close to this one; the table has its own shadow already.
+    # Darken the fruit behind this one; the table already has its own shadow.
     halo = 0.45 * r.smoothstep(1.2, 0.95, distance) * cover[window]
     canvas[window] *= (1 - halo)[..., None]
 
@@ -196,7 +201,7 @@ def _paint_fruit(canvas, cover, scene, fruit, size, domain, variety):
 
 
 def _light(skin, normal, light, pit, shine, scene, fruit):
-    """Soft light from one side, the sky's, the table's; highlights; darker towards the rim."""
+    """Shade the fruit: soft light from one side, sky and table; highlights; darker towards the rim."""
     nx, ny, nz = normal
     towards = nx * light[0] + ny * light[1] + nz * light[2]
     diffuse = r.smoothstep(-0.35, 1.15, towards)
@@ -210,7 +215,7 @@ def _light(skin, normal, light, pit, shine, scene, fruit):
 
 
 def _apple(fruit, normal, variety):
-    """Skin colour, normals, the dark of the dimple, and highlights (sharpness, strength) of an apple."""
+    """Return an apple's skin colour, normals, darkness of the dimple, and highlights (sharpness, strength)."""
     nx, ny, nz = normal
     ct, st = math.cos(fruit.tilt), math.sin(fruit.tilt)
     along, across = ny * ct + nz * st, nz * ct - ny * st
@@ -262,7 +267,7 @@ def _orange(fruit, normal, variety):
 
 
 def _paint_stem(canvas, cover, scene, fruit, size, light):
-    """A bent stem out of the dimple: a chain of short pieces, thicker at the end."""
+    """Draw a bent stem out of the dimple: a chain of short pieces, thicker at the end."""
     foot = (math.cos(fruit.tilt) * 0.93 - 0.02) * fruit.radius
     x, y = fruit.x - math.sin(fruit.roll) * foot, fruit.y - math.cos(fruit.roll) * foot
     window, dx, dy = r.window(size, x, y, *4 * (fruit.radius * 0.55,))

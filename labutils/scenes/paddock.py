@@ -1,6 +1,6 @@
-"""The paddock: rendered horses (domain A) and zebras (domain B) in fields of grass, offline and with truth.
+"""The paddock: rendered horses (domain A) and zebras (domain B) in fields of grass, offline and with ground truth.
 
-The orchard's sister, by the same contract, for those who cannot download horse2zebra. NumPy only.
+It works like the orchard and replaces horse2zebra where that cannot be downloaded. NumPy only.
 """
 
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ VARIETIES = ("bay", "chestnut", "grey")
 
 
 def render_pair(seed, size, variety=None):
-    """One scene with horses and with zebras.
+    """Render one scene with horses and with zebras.
 
     Returns a ``Pair``: ``a`` (horses) and ``b`` (zebras), float32 (size, size, 3) in [0, 1], and ``mask``,
     float32 (size, size), where they may differ: the animals. The same seed gives the same scene at every size.
@@ -28,7 +28,7 @@ def render_pair(seed, size, variety=None):
 
 
 def render(seed, size, domain, variety=None):
-    """One picture of ``render_pair``, in half the time: ``domain`` is ``"a"`` or ``"b"``."""
+    """Render one picture of ``render_pair``, in half the time: ``domain`` is ``"a"`` or ``"b"``."""
     return _render(seed, size, domain, variety)[0][0]
 
 
@@ -38,7 +38,7 @@ def write(root, train=400, test=200, size=64, seed=0, progress=True):
 
 
 def _scene(seed):
-    """All random choices of one scene, made in one order whatever is drawn of it."""
+    """Make all random choices of one scene, in the same order for both domains."""
     rng = r.generator(seed, 1)
 
     def uniform(low, high):
@@ -93,7 +93,7 @@ def _animal(rng, uniform, common, count, number, scene):
 
 
 def _render(seed, size, domains, variety):
-    """For each domain, its picture and how much of each pixel is animal."""
+    """Return, for each domain, its picture and how much of each pixel is animal."""
     r.check(size, variety, VARIETIES)
     scene = _scene(seed)
     field = _field(scene, size)
@@ -107,7 +107,7 @@ def _render(seed, size, domains, variety):
 
 
 def _field(scene, size):
-    """Sky, trees, perhaps a fence, and grass with the animals' shadows: the same for both kinds."""
+    """Render sky, trees, perhaps a fence, and grass with the animals' shadows, the same for both kinds."""
     x, y = r.axis(size)[None, :], r.axis(size)[:, None]
     h = np.float32(scene.horizon)
     clouds = r.smoothstep(0.0, 0.35, r.stretch(scene.clouds[0], size) + 0.5 * r.stretch(scene.clouds[1], size))
@@ -156,7 +156,7 @@ def _shadows(scene, x, y):
 
 
 def _paint_animal(canvas, cover, scene, animal, size, domain, variety):
-    """Far legs, tail, body with near legs, mane, eye."""
+    """Draw far legs, tail, body with near legs, mane, eye, in this order."""
     light = (scene.light[0] * animal.facing, *scene.light[1:])
     sample = 1 / (animal.height * size * r.SUPERSAMPLING)
     body, far, poll, muzzle = animals.skeleton(animal, domain)
@@ -182,7 +182,7 @@ def _paint_animal(canvas, cover, scene, animal, size, domain, variety):
 
 
 def _around(parts, animal, size):
-    """The samples that limbs can cover, and their places in the animal's own measure, facing right."""
+    """Return the samples that limbs can cover, and their places in the animal's own units, facing right."""
     ax, ay, bx, by, ra, rb, *_ = np.array(parts).T
     reach = np.maximum(ra, rb) + 0.06
     left, right = (reach - np.minimum(ax, bx)).max(), (np.maximum(ax, bx) + reach).max()

@@ -1,4 +1,4 @@
-"""What the rendered datasets share: noise, antialiasing, compositing, and writing the four folders.
+"""Common parts of the rendered datasets: noise, antialiasing, compositing, and writing the four folders.
 
 Scenes live in the unit square, x to the right and y down, so that a picture means the same at every size.
 Pictures are drawn at twice their size and averaged. All randomness is uniform and integer draws of one PCG64
@@ -24,12 +24,14 @@ from labutils.pictures import to_uint8
 
 SUPERSAMPLING = 2
 FOLDERS = ("trainA", "trainB", "testA", "testB")
-SCENES_PER_SET = 400_000  # trainA, trainB and test each have this many scenes of their own, for every seed
+SCENES_PER_SET = 400_000  # scenes reserved for each of trainA, trainB and test, for every seed
 
 
 class Pair(NamedTuple):
-    """The same scene in both domains, ``a`` and ``b``, float32 (size, size, 3) in [0, 1]; ``mask``, float32
-    (size, size) in [0, 1], is where they may differ: where it is 0, they are equal."""
+    """The same scene in both domains, ``a`` and ``b``, float32 (size, size, 3) in [0, 1].
+
+    ``mask``, float32 (size, size) in [0, 1], shows where they may differ: where it is 0, they are equal.
+    """
 
     a: np.ndarray
     b: np.ndarray
@@ -37,23 +39,23 @@ class Pair(NamedTuple):
 
 
 def generator(seed, stream=0):
-    """Random numbers for one scene (numpy's PCG64, whose streams are the same on every machine)."""
+    """Make the random generator of one scene (NumPy's PCG64, whose streams are the same on every machine)."""
     return np.random.Generator(np.random.PCG64([int(seed), stream]))
 
 
 def axis(size):
-    """The places of the samples along one side of a picture, float32 in (0, 1)."""
+    """Return the positions of the samples along one side of a picture, float32 in (0, 1)."""
     n = size * SUPERSAMPLING
     return ((np.arange(n) + 0.5) / n).astype(np.float32)
 
 
 def average(samples):
-    """Samples (2·size, 2·size, ...) averaged to pixels (size, size, ...)."""
+    """Average samples (2·size, 2·size, ...) to pixels (size, size, ...)."""
     return (samples[::2, ::2] + samples[1::2, ::2] + samples[::2, 1::2] + samples[1::2, 1::2]) * np.float32(0.25)
 
 
 def window(size, x, y, left, right, below, above):
-    """The samples in a box around the point x, y: two slices, and their places relative to it, with y up."""
+    """Return the samples in a box around the point x, y: two slices, and positions relative to it, with y up."""
     places = axis(size)
     n = len(places)
     rows = slice(max(0, int((y - above) * n)), max(0, int((y + below) * n) + 2))
@@ -62,40 +64,40 @@ def window(size, x, y, left, right, below, above):
 
 
 def unit(*vector):
-    """The vector of length 1 in the same direction, as a tuple."""
+    """Return the vector of length 1 in the same direction, as a tuple."""
     length = math.sqrt(sum(v * v for v in vector)) + 1e-6
     return tuple(v / length for v in vector)
 
 
 def turn(x, y, angle):
-    """The point x, y seen from axes turned by ``angle``."""
+    """Return the point x, y in axes rotated by ``angle``."""
     cos, sin = math.cos(angle), math.sin(angle)
     return x * cos + y * sin, y * cos - x * sin
 
 
 def smoothstep(low, high, x):
-    """0 up to ``low``, 1 from ``high`` on, smooth between. With ``low > high`` it falls instead."""
+    """Return 0 up to ``low``, 1 from ``high`` on, and smooth values between. With ``low > high`` it falls."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def mix(a, b, t):
-    """``a`` where t is 0, ``b`` where t is 1."""
+    """Interpolate: ``a`` where t is 0, ``b`` where t is 1."""
     return a + (b - a) * t
 
 
 def colour(hue, saturation, value):
-    """An RGB colour, float32 (3,), from hue, saturation and value in [0, 1]."""
+    """Convert hue, saturation and value in [0, 1] to an RGB colour, float32 (3,)."""
     return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), np.float32)
 
 
 def lattice(rng, rows, columns):
-    """Random values in [0, 1) at the corners of a grid, float32 (rows, columns), for ``noise``."""
+    """Draw random values in [0, 1) at the corners of a grid, float32 (rows, columns), for ``noise``."""
     return rng.uniform(size=(rows, columns)).astype(np.float32)
 
 
 def noise(values, x, y):
-    """Smooth noise in [0, 1] at points x, y (in cells of the lattice ``values``, which repeats endlessly)."""
+    """Compute smooth noise in [0, 1] at points x, y, in cells of the lattice ``values``, which repeats endlessly."""
     rows, columns = values.shape
     left, top = np.floor(x), np.floor(y)
     u, v = x - left, y - top
@@ -108,12 +110,12 @@ def noise(values, x, y):
 
 
 def octaves(values, x, y):
-    """Noise of four sizes, in [0, 1]: clouds."""
+    """Sum noise of four sizes, in [0, 1], for clouds."""
     return sum(noise(values, x * k + k, y * k + k) / k for k in (1, 2.1, 4.3, 8.7)) / 1.83
 
 
 def stretch(values, size):
-    """A lattice spread over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
+    """Spread a lattice over a whole picture by cubic B-splines: soft clouds, float32 (2·size, 2·size)."""
     for n in values.shape:  # down, then across
         cells, weights = _splines(n, size)
         values = sum(values[cells + k] * weight for k, weight in enumerate(weights)).T
@@ -122,7 +124,7 @@ def stretch(values, size):
 
 @functools.lru_cache(maxsize=64)
 def _splines(n, size):
-    """The first of four values at every sample of a side, and the four weights, float32 (2·size, 1)."""
+    """Return the index of the first of four values at every sample of a side, and the four weights, (2·size, 1)."""
     position = axis(size) * (n - 3)
     cells = position.astype(int)
     t = (position - cells.astype(np.float32))[:, None]
@@ -131,13 +133,13 @@ def _splines(n, size):
 
 
 def spots(values, x, y, scatter=0.36):
-    """Distance to the nearest of scattered points, about one a cell of the lattice ``values``, in cells."""
+    """Compute the distance to the nearest scattered point, in cells; about one point per cell of ``values``."""
     rows, columns = values.shape
     nearest = np.float32(9)
     for k in (
         0,
         1,
-    ):  # of the points of two shifted grids, each looks only at its own cell: quick, and even enough
+    ):  # two shifted grids, each checked only in its own cell: fast, and even enough
         left, top = np.floor(x + 0.5 * k), np.floor(y + 0.5 * k)
         i, j = top.astype(np.int32) % rows, left.astype(np.int32) % columns
         jitter = values.ravel()[i * columns + j]
@@ -153,7 +155,7 @@ def paint(canvas, layer, alpha):
 
 
 def check(size, variety, varieties):
-    """Raise ``ValueError`` for a picture that cannot be rendered."""
+    """Raise ``ValueError`` for a size or variety that cannot be rendered."""
     if not isinstance(size, int | np.integer) or size < 8:
         raise ValueError(f"size={size!r}: a rendered picture needs a whole number of pixels a side, at least 8.")
     if variety is not None and variety not in varieties:
@@ -161,10 +163,10 @@ def check(size, variety, varieties):
 
 
 def scenes(train, test, seed):
-    """The scene of every file, ``{"trainA/0000.jpg": scene}``: no two sets share one, but test pairs do."""
+    """Return ``{"trainA/0000.jpg": scene}`` for every file. Only the two pictures of a test pair share a scene."""
     first = int(seed) * 3 * SCENES_PER_SET
-    # Training pictures are JPEGs, as photographs are: a third of the bytes. Test pairs are lossless, because
-    # outside the mask the two must stay equal.
+    # Training pictures are JPEGs, like photographs: a third of the bytes. Test pairs are lossless, because they
+    # must stay equal outside the mask.
     files = {
         f"train{domain}/{i:04}.jpg": first + i + "AB".index(domain) * SCENES_PER_SET
         for domain in "AB"
@@ -174,7 +176,7 @@ def scenes(train, test, seed):
 
 
 def write(name, version, render, root, train, test, size, seed, progress=True):
-    """Render the dataset ``name`` into ``root`` (see ``orchard.write``), all or nothing; return ``root``.
+    """Render the dataset ``name`` into ``root`` atomically (see ``orchard.write``); return ``root``.
 
     ``render(scene, size, domain)`` gives one picture, float32 (size, size, 3) in [0, 1], domain "a" or "b".
     """
@@ -206,7 +208,7 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
 
 
 def _holds(root, name, record):
-    """Whether ``root`` already is this dataset; ``ValueError`` if it is something else."""
+    """Return whether ``root`` already is this dataset. Raise ``ValueError`` if it is something else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     remedy = "Choose another folder, or delete this one first."
@@ -226,7 +228,7 @@ def _holds(root, name, record):
 
 
 def _move(aside, root, name, record):
-    """Put the finished folder in place. If another process was first with the same dataset, keep that one."""
+    """Rename the finished folder to ``root``. If another process was first with the same dataset, keep its folder."""
     if root.is_dir() and not any(root.iterdir()):
         root.rmdir()
     try:

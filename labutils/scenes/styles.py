@@ -1,15 +1,15 @@
-"""Pictures painted by code, to take a style from without a museum or a network: strokes, tiles, waves and more."""
+"""Pictures painted by code as sources of style, available offline: strokes, tiles, waves and more."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-FINE = 2  # painted at this many times the size, then reduced: smooth edges
+FINE = 2  # paint at this many times the size, then reduce, for smooth edges
 
 
 def brush_strokes(random, size):
-    """Thick short strokes along a whirling flow, night blues and moon yellows."""
+    """Paint thick short strokes along a swirling flow, in night blues and moon yellows."""
     flow, y, x = _flow(random, size, whirls=5)
     moons = random.uniform(0.12, 0.88, (3, 2)) * size
     glow = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * (0.085 * size) ** 2)) for a, b in moons)
@@ -30,7 +30,7 @@ def brush_strokes(random, size):
 
 
 def tiles(random, size):
-    """A mosaic: small stones set in rings round two flowers, dark grout, each stone a little different."""
+    """Paint a mosaic: small stones in rings around two flowers, with dark grout, each stone a little different."""
     y, x = np.mgrid[:size, :size] / size
     corners = _scatter(random, 1500)
     stone = cKDTree(corners).query(np.stack([x, y], -1).reshape(-1, 2), k=2)
@@ -48,7 +48,7 @@ def tiles(random, size):
 
 
 def waves(random, size):
-    """Rows of overlapping crests in indigo and cream with ink outlines, as on a Japanese print."""
+    """Paint rows of overlapping crests in indigo and cream with ink outlines, as on a Japanese print."""
     canvas = Image.new("RGB", (size, size), "#efe3c6")
     draw = ImageDraw.Draw(canvas)
     radius = size / 9
@@ -68,7 +68,7 @@ def waves(random, size):
 
 
 def dots(random, size):
-    """Dots of pure colour side by side, mixed only in the eye: a shore under an evening sun."""
+    """Paint a shore under an evening sun in dots of pure colour, which mix only in the eye."""
     y, x = np.mgrid[:size, :size] / size
     sun = np.exp(-((x - 0.66) ** 2 + (y - 0.32) ** 2) / 0.012)
     shore = 0.72 + 0.06 * np.sin(5 * x + 1) + 0.03 * np.sin(13 * x)
@@ -88,7 +88,7 @@ def dots(random, size):
 
 
 def glass(random, size):
-    """A church window: panes of glowing glass, lighter in their middles, between strips of lead."""
+    """Paint a church window: panes of glowing glass, lighter in the middle, between strips of lead."""
     y, x = np.mgrid[:size, :size] / size
     angles, radii = np.meshgrid(np.arange(14) * 2 * np.pi / 14, [0.1, 0.21, 0.32, 0.44, 0.58, 0.73])
     twist = angles + np.arange(6)[:, None] * np.pi / 14
@@ -107,7 +107,7 @@ def glass(random, size):
 
 
 def hatching(random, size):
-    """An etching: fine ink lines over warm paper, laid crosswise where it is dark."""
+    """Paint an etching: fine ink lines on warm paper, crossed where it is dark."""
     y, x = np.mgrid[:size, :size] / size
     hills = gaussian_filter(random.normal(0, 1, (size, size)), 0.06 * size)
     dark = 0.5 + 0.28 * hills / hills.std() + 0.22 * np.sin(6 * x + 3 * y)
@@ -126,7 +126,7 @@ STYLES = {f.__name__: f for f in (brush_strokes, tiles, waves, dots, glass, hatc
 
 
 def paint(name, size=256, seed=0):
-    """The picture called ``name`` (one of ``STYLES``), uint8 (size, size, 3); the same for the same ``seed``.
+    """Paint the picture ``name`` (one of ``STYLES``), uint8 (size, size, 3); the same for the same ``seed``.
 
     Raises ``ValueError`` for an unknown name or a size below 16.
     """
@@ -155,7 +155,7 @@ def _shade(colour, factor):
 
 
 def _flow(random, size, whirls):
-    """Directions (radians) that circle round a few points, and the pixel coordinates y, x."""
+    """Return directions (radians) that circle around a few points, and the pixel coordinates y, x."""
     y, x = np.mgrid[:size, :size].astype(float)
     u, v = np.full((size, size), 0.35), np.zeros((size, size))
     for a, b in random.uniform(0.1, 0.9, (whirls, 2)) * size:
@@ -175,7 +175,7 @@ def _stroke(draw, flow, x, y, length, width, colour):
 
 
 def _scatter(random, count, rounds=6):
-    """Points spread evenly over the unit square: each moves to the middle of what is nearest to it (Lloyd)."""
+    """Spread points evenly over the unit square: move each to the centre of its nearest samples (Lloyd)."""
     points, sample = random.uniform(0, 1, (count, 2)), random.uniform(0, 1, (30 * count, 2))
     for _ in range(rounds):
         nearest = cKDTree(points).query(sample)[1]

@@ -1,20 +1,20 @@
-"""Adam with one kernel a variable."""
+"""Adam with one kernel per variable."""
 
 import tensorflow as tf
 
 
 class Adam(tf.keras.optimizers.Adam):
-    """Keras' Adam, each update by TensorFlow's one kernel for it: the graph of a training step is half as large.
+    """Keras' Adam with one fused TensorFlow kernel per update, which halves the graph of a training step.
 
     Arguments, variables and numbers as in ``tf.keras.optimizers.Adam`` (up to rounding), without ``amsgrad``, weight
     decay, clipping and sparse gradients. Paper: Kingma and Ba 2014, "Adam: A Method for Stochastic Optimization".
     """
 
     def apply_gradients(self, grads_and_vars):
-        """One step for pairs of gradient and variable. What is the same for all variables is computed once."""
+        """Apply one step to pairs of gradient and variable. Values shared by all variables are computed once."""
         gradients, variables = zip(*grads_and_vars, strict=True)
         with tf.init_scope():
-            self.build(list(variables))  # unless it was
+            self.build(list(variables))  # does nothing if already built
         if hasattr(self, "_compute_current_learning_rate"):  # Keras 2
             self._compute_current_learning_rate()
             index = [self._index_dict[self._var_key(variable)] for variable in variables]
@@ -38,5 +38,5 @@ class Adam(tf.keras.optimizers.Adam):
 
 
 def _handle(variable):
-    """Of a TensorFlow variable, or of one that Keras 3 has wrapped."""
+    """Return the handle of a TensorFlow variable, or of one wrapped by Keras 3."""
     return (variable if isinstance(variable, tf.Variable) else variable.value).handle

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 # Winograd's convolution with a 3 × 3 kernel: 4 × 4 values out of 6 × 6 with 36 multiplications, not 144. These matrices
-# (Lavin and Gray's Bᵀ, G and Aᵀ) take pixels and kernel to where the convolution is a product, and back.
+# (Lavin and Gray's Bᵀ, G and Aᵀ) transform pixels and kernel so that the convolution becomes a product, and back.
 PIXELS = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -21,13 +21,13 @@ BACK = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [
 
 @tf.keras.utils.register_keras_serializable("labutils")
 class Conv2D(tf.keras.layers.Conv2D):
-    """Keras' convolution, with a quarter of the multiplications where that pays: in the blocks of a wide ResNet.
+    """Keras' convolution with a quarter of the multiplications where that is faster: in the blocks of a wide ResNet.
 
-    Arguments, weights and numbers as in ``tf.keras.layers.Conv2D``, the numbers up to rounding: at worst some 7e-5 of
-    their deviation, where Keras' own have 1e-5. It pays on a CPU for a kernel of 3 × 3 that steps by 1, from at least
-    256 channels to as many, in float32, if the batch is known and height and width of the result are multiples of 4
-    up to 128. GPUs' libraries do the like by themselves. Paper: Lavin and Gray 2016, "Fast Algorithms for Convolutional
-    Neural Networks".
+    Arguments, weights and numbers as in ``tf.keras.layers.Conv2D``. Rounding errors are at worst about 7e-5 of the
+    standard deviation (Keras: 1e-5). It is used on a CPU for float32, 3 × 3 kernels with stride 1 and at least 256
+    input and output channels. The batch size must be known; height and width of the result must be multiples of 4 up
+    to 128. GPU libraries have similar methods of their own. Paper: Lavin and Gray 2016, "Fast Algorithms for
+    Convolutional Neural Networks".
     """
 
     def convolution_op(self, inputs, kernel):
@@ -60,7 +60,7 @@ def _winograd(inputs, kernel, border):
 
 
 def _tiles(side, border):
-    """What ``PIXELS`` and ``BACK`` do to all tiles along one side, each as one matrix; zeros beyond the border."""
+    """Apply ``PIXELS`` and ``BACK`` to all tiles along one side as two matrices, with zeros beyond the border."""
     tiles = np.lib.stride_tricks.sliding_window_view(np.pad(np.eye(side), ((border, border), (0, 0))), 6, axis=0)[::4]
     there = np.einsum("ir,tpr->itp", PIXELS, tiles).reshape(-1, side)
     back = np.einsum("mi,tu->tmiu", BACK, np.eye(len(tiles))).reshape(4 * len(tiles), -1)
