@@ -1,8 +1,7 @@
-"""Work in a thread of its own that can be paused, resumed, stopped and waited for: a training, a painting.
+"""Background work, such as a training, in a thread that can be paused, resumed, stopped and waited for.
 
-Written once for both. A wait here can be interrupted: the cell ends, the work goes on. ``Thread.join`` must not be
-used for that: interrupted, Python 3.11 takes the living thread for dead, and Jupyter closes what it still needs
-(https://github.com/python/cpython/issues/90882).
+An interrupt ends a wait, but not the work. ``Thread.join`` cannot do that: after an interrupt, Python 3.11 counts the
+living thread as dead, and Jupyter closes what it still needs (https://github.com/python/cpython/issues/90882).
 """
 
 import contextlib
@@ -29,8 +28,8 @@ class Background:
 
     ``state``: "ready", "building the graph", ``BUSY``, "paused", "finished", "stopped" or "failed". ``watchers``:
     functions without arguments, called by the worker after every step and every change of state. ``error``: what ended
-    the work early. ``remarks``: (step, text) that whoever looks at the results should know, such as the failure of a
-    watcher, which ends nothing. A subclass has ``step``, calls ``_begin``, and calls ``_pass`` after each step.
+    the work early. ``remarks``: (step, text), notes for readers of the results, such as the failure of a watcher,
+    which does not end the work. A subclass has ``step``, calls ``_begin``, and calls ``_pass`` after each step.
     """
 
     WORK, UNIT, BUSY = "work", "step", "working"  # words for messages
@@ -38,7 +37,7 @@ class Background:
     def __init__(self):
         self.state, self.error, self.watchers, self.remarks = "ready", None, [], deque(maxlen=20)
         self._working = self._paused = self._stopping = False
-        self._news = threading.Condition(threading.RLock())  # held to change the line above or what is asked for
+        self._news = threading.Condition(threading.RLock())  # held to change the line above or a request
         self._ended, self._thread = threading.Event(), None
         self._ended.set()
 
@@ -55,14 +54,14 @@ class Background:
                 self._paused, self.state = True, "paused"
 
     def resume(self):
-        """Go on after ``pause``."""
+        """Resume after ``pause``."""
         with self._news:
             if self._working and self._paused:
                 self._paused, self.state = False, self.BUSY
                 self._news.notify_all()
 
     def stop(self):
-        """End after the current step and keep what there is; ``start`` goes on from there."""
+        """End after the current step and keep the results; ``start`` continues from there."""
         with self._news:
             self._stopping, self._paused = True, False
             self._news.notify_all()
@@ -88,7 +87,7 @@ class Background:
         return self
 
     def attempt(self, function, *arguments):
-        """Call ``function``. What it raises, but for an interrupt, becomes a remark: no drawing may end the work."""
+        """Call ``function``; an exception other than an interrupt becomes a remark and does not end the work."""
         try:
             function(*arguments)
         except KeyboardInterrupt:
@@ -99,7 +98,7 @@ class Background:
             self.remark(f"{name} failed ({reason}); the {self.WORK} is not affected.", error)
 
     def remark(self, text, error=None):
-        """Keep ``text`` with the present step, once. Returns whether it is new."""
+        """Add ``text`` with the current step to ``remarks``, once; return whether it is new."""
         new = text not in (known for _, known in self.remarks)
         if new:
             self.remarks.append((self.step, text))
@@ -143,9 +142,9 @@ class Background:
             return self._working
 
     def _pass(self):
-        """Between two steps: tell the watchers, do what was asked for, hold while paused.
+        """Between two steps: notify the watchers, serve requests, wait while paused.
 
-        Returns whether the step after this must wait for something: a stop, or what was asked for and is done now.
+        Returns whether a request was served or a stop was requested.
         """
         with self._news:
             if not self._paused:
@@ -167,8 +166,8 @@ class Background:
             self.attempt(watcher)
 
     def _asked(self):
-        """What was asked for and waits to be done between two steps; called with ``_news`` held."""
+        """Return the requests that wait to be served between two steps; called with ``_news`` held."""
         return None
 
     def _serve(self):
-        """Do what was asked for."""
+        """Serve the waiting requests."""

@@ -143,7 +143,7 @@ class Controls(dict):
     def __init__(self, log, variables):
         super().__init__(variables)
         self.log, self.events, self.pending = log, [], {}
-        self._recorded = []  # events still to come
+        self._recorded = []  # events to replay at later steps
         self._lock = threading.Lock()
 
     def ask(self, name, value):

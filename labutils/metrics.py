@@ -1,4 +1,4 @@
-"""Compare translations with the right answers of a rendered dataset.
+"""Measure translations against the right answers ("truth") of a rendered dataset.
 
 Pictures are float arrays in [0, 1] (peak 1). PSNR is in decibels; higher is better for PSNR and SSIM. Measures without
 right answers, comparisons and choices are in ``labutils.measure``.

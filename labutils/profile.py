@@ -14,7 +14,7 @@ class Profile:
 
     name: str
     cost: str  # the time and machine it takes, in words, shown at the top of every lesson
-    dataset: str  # a rendered dataset, or one of ``datasets.public.DATASETS``
+    dataset: str  # a rendered dataset, or one of ``published.DATASETS``
     size: int
     train: int
     test: int

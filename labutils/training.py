@@ -334,7 +334,7 @@ class Run(Background):
             yield
 
     def _go_back(self):
-        """Restore the last good checkpoint, but keep the current values of the controls."""
+        """Restore the last good checkpoint, but keep the current finite values of the controls."""
         if not self._checkpoints.steps():
             raise CheckpointError(f"{self.directory} has no checkpoint to go back to: build the run anew.")
         now = self.controls.values_now()

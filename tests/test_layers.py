@@ -304,7 +304,7 @@ class TestDropout:
 
     @pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
     def test_a_rate_that_is_no_share_is_refused(self, rate):
-        with pytest.raises(ValueError, match="rate of dropout"):
+        with pytest.raises(ValueError, match="dropout rate"):
             layers.Dropout(rate)
 
 

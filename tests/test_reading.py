@@ -99,7 +99,7 @@ OTHERS = {
     b"<!doctype html><svg>": "web page",
     b"<?xml version='1.0'?><!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0'><html>": "web page",
     b"<?xml version='1.0'?><kml>": "an XML file",
-    b"%PDF-1.7 ...": "no picture in a known format",
+    b"%PDF-1.7 ...": "not a picture in a known format",
     **{b"\0\0\0\x18ftyp" + brand.encode() + bytes(40): reason for brand, reason in ISO.items()},
 }
 

@@ -378,7 +378,7 @@ def test_a_damaged_record_of_the_sliders_is_said(notes, orchard_root, tmp_path, 
     assert [name for _, name, _ in events] == ["cycle", "identity", "learning_rate", "cycle"]
     for harm in DAMAGES[how](whole):
         log.write_bytes(harm)
-        with pytest.raises(CheckpointError, match="events.log.*damaged.*delete it if you agree"):
+        with pytest.raises(CheckpointError, match="events.log.*damaged.*Delete it to resume"):
             run._continue()
     log.write_bytes(whole)
     run._continue()

@@ -53,7 +53,7 @@ def test_missing_damaged_and_foreign_files_are_refused_with_the_reason(generator
     kept.write_bytes(whole)
     for wrong in ("not json", "{}", "[]"):
         card.write_text(wrong)
-        with pytest.raises(WeightsError, match="no card"):
+        with pytest.raises(WeightsError, match="not a generator's card"):
             translate.load_generator(kept)
     described["spec"]["filters"] = 5
     card.write_text(json.dumps(described))

@@ -15,7 +15,7 @@ def rendered(name):
         near = difflib.get_close_matches(str(name), RENDERED, 1, 0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"No rendered dataset is called {name!r}: there are {', '.join(RENDERED)}.{hint}")
-    return importlib.import_module(f"labutils.scenes.{name}")  # the data name the module that rendered them
+    return importlib.import_module(f"labutils.scenes.{name}")  # the module has the dataset's name
 
 
 def truth_of(root):
