@@ -49,7 +49,7 @@ class Watching(widgets.VBox):
         watchers.append(self.refresh)
 
     def close(self):
-        run = getattr(self, "run", None)  # none where __init__ failed: Python closes such a panel, too
+        run = getattr(self, "run", None)  # missing if __init__ failed; Python closes such a panel too
         if run and self.refresh in run.watchers:
             run.watchers.remove(self.refresh)
         _close(self.children)
@@ -59,10 +59,10 @@ class Watching(widgets.VBox):
 
     @contextlib.contextmanager
     def following(self):
-        """In the block this thread shows what holds: one at a time, so that nothing older is written over it.
+        """Lock the panel while this thread shows the current values, so that no older values overwrite them.
 
-        For the handlers of the controls set there ``follows`` is true: no person moved them. A person who moves the
-        same control in another thread is not concerned.
+        Inside the block ``follows`` is true in this thread: its handlers then know that no person moved a control.
+        A person's change in another thread is not affected.
         """
         with self._one:
             before, self._here.follows = self.follows, True
@@ -77,7 +77,7 @@ class Watching(widgets.VBox):
 
 
 def _close(parts):
-    """Close widgets with all they hold: Jupyter keeps open ones, and their handlers would keep the whole run."""
+    """Close widgets and their children. Jupyter keeps open widgets, and their handlers would keep the run in memory."""
     for part in parts:
         _close(getattr(part, "children", ()))
         part.close()

@@ -173,7 +173,9 @@ class StylePanel(parts.Watching):
     def _draw(self):
         self.picture.value = parts.jpeg(self.run.image)
         if self.run.history:
-            self.curves.value = _curves(list(self.run.history), list(self.run.notes))  # the thread goes on
+            self.curves.value = _curves(
+                list(self.run.history), list(self.run.notes)
+            )  # copies, because the thread continues
 
     def _say(self):
         with self.following():
