@@ -65,7 +65,7 @@ def test_what_has_no_pixels_is_absent(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], some))
     errors = measure.errors(metrics.copy, metrics.copy, judge, root, "ab")
     assert np.isnan(errors["fruit"]).tolist() == [True, False, True]
-    assert [measure.worst(errors)[measure].tolist() for measure in ("fruit", "background")] == [[1], [0, 2]]
+    assert [measure.worst(errors)[kind].tolist() for kind in ("fruit", "background")] == [[1], [0, 2]]
 
 
 def test_a_limit_renders_no_more_than_it_needs(orchard_root, monkeypatch):

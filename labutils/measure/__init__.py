@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from labutils import files, generators
+from labutils import files, generators, metrics
 from labutils.datasets import folder
 from labutils.measure.classifier import DomainClassifier as DomainClassifier
-from labutils.metrics import nearest, psnr, squared_error, test_pairs, translated
+from labutils.metrics import nearest, psnr, squared_error, translated
 
 
 def gains(kept, root, direction):
     """Measure the gain (see ``report``) of every generator in a run's folder ``kept``: ``{step: dB}``, by step."""
-    real, truths, mask = test_pairs(str(root), direction)
+    real, truths, mask = metrics.test_pairs(str(root), direction)
     copied, found = psnr(real, nearest(real, truths, mask), mask), {}
     paths = files.by_step(kept, f"-{direction}.json").values()
     for path in tqdm(paths, f"measuring {direction}", unit=" steps"):
@@ -135,7 +135,7 @@ def errors(generator, back, classifier, root, direction, limit=None):
     from 0 to 1, that the translation is *not* of the target domain. A picture without pixels inside or outside has
     NaN there. A measure that is NaN for all pictures is left out.
     """
-    real, truths, mask = test_pairs(str(root), direction, limit)
+    real, truths, mask = metrics.test_pairs(str(root), direction, limit)
     fake = translated(generator, real)
     truth, outside = nearest(fake, truths, mask), mask == 0
 
