@@ -64,7 +64,7 @@ def test_everything_missing_is_told_at_once(room, capsys, monkeypatch):
         busy.listen()
         assert class_check.main(["--port", str(busy.getsockname()[1])]) == 1
     said = capsys.readouterr().out
-    for text in ("fruit-ab.weights.h5 is not the file", "GB are free", "PORT=", "apple2orange: no", "VGG19: file:"):
+    for text in ("fruit-ab.weights.h5 does not match", "GB are free", "PORT=", "apple2orange: no", "VGG19: file:"):
         assert text in said
     assert said.endswith("5 missing.\n")
 
