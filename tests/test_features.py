@@ -216,7 +216,7 @@ def test_quantising_is_exact_to_half_a_step():
 
 @needs_full
 def test_packing_makes_the_shipped_file_again(tmp_path, capsys):
-    packing.main(["pack", str(FULL), "--to", str(tmp_path / "mine.npz")])
+    packing.main([str(FULL), "--to", str(tmp_path / "mine.npz")])
     assert "difference from the shipped file: 0.00%" in capsys.readouterr().out
     mine = np.load(tmp_path / "mine.npz")
     with np.load(features.PRETRAINED / "vgg16_features_8bit.npz") as shipped:
@@ -234,7 +234,7 @@ def test_a_room_packs_vgg19_once_and_then_has_it(tmp_path, monkeypatch, capsys):
     for path in (shipped, shipped.with_suffix(".json")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(features, "PRETRAINED", tmp_path)
-    packing.main(["pack", str(tmp_path / "full.npz"), "--until", "block5_conv2"])
+    packing.main([str(tmp_path / "full.npz"), "--until", "block5_conv2"])
     assert "VGG19 to block5_conv2" in (said := capsys.readouterr().out) and "their format is the same" in said
     card = json.loads((tmp_path / "vgg19_features_8bit.json").read_text())
     assert card["network"] == "VGG19" and card["layers"][-1] == "block5_conv2"
@@ -252,10 +252,10 @@ def test_a_room_packs_vgg19_once_and_then_has_it(tmp_path, monkeypatch, capsys):
 def test_packing_refuses_with_a_sentence(tmp_path):
     np.savez(tmp_path / "short.npz", **small_vgg(last=128))
     with pytest.raises(SystemExit, match="no layer block4_conv2"):
-        packing.main(["pack", str(tmp_path / "short.npz"), "--to", str(tmp_path / "out.npz")])
+        packing.main([str(tmp_path / "short.npz"), "--to", str(tmp_path / "out.npz")])
     with pytest.raises(SystemExit, match="course's own file"):
         shipped = str(features.PRETRAINED / "vgg16_features_8bit.npz")
-        packing.main(["pack", str(tmp_path / "short.npz"), "--to", shipped])
+        packing.main([str(tmp_path / "short.npz"), "--to", shipped])
     assert not (tmp_path / "out.npz").exists()
 
 
