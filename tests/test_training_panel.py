@@ -388,8 +388,8 @@ def test_a_move_while_paused_acts_at_once(panel):
     panel.start.click()
     wait_for(lambda: run.state == "paused")
     panel.sliders["cycle"].value = 2
-    wait_for(lambda: "step 1: cycle = 2" in panel.moves.value)
-    assert "cycle 2," in panel.controls.value and run.state == "paused"
+    wait_for(lambda: "cycle 2," in panel.controls.value and "step 1: cycle = 2" in panel.moves.value)
+    assert run.state == "paused"
     panel.stop.click()
     run.wait(600)
 
