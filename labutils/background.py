@@ -99,7 +99,7 @@ class Background:
 
     def remark(self, text, error=None):
         """Add ``text`` with the current step to ``remarks``, once; return whether it is new."""
-        new = text not in (known for _, known in self.remarks)
+        new = text not in (known for _, known in list(self.remarks))  # either thread may add one
         if new:
             self.remarks.append((self.step, text))
         return new

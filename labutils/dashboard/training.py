@@ -188,7 +188,7 @@ class TrainingPanel(parts.Watching):
         self.pause.description = "Resume" if run.state == "paused" else "Pause"
 
     def _show_remarks(self):
-        lines = Markup("").join(Markup("<li>step {}: {}</li>").format(*remark) for remark in self.run.remarks)
+        lines = Markup("").join(Markup("<li>step {}: {}</li>").format(*remark) for remark in list(self.run.remarks))
         self.remarks.value = drawing.words("<b>Please note</b> (also in log.txt):<ul>{}</ul>", lines)
 
     def _show_controls(self):

@@ -19,11 +19,11 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labutils import files
+from labutils.datasets.folder import FOLDERS
 from labutils.datasets.opening import place
 from labutils.pictures import to_uint8
 
 SUPERSAMPLING = 2
-FOLDERS = ("trainA", "trainB", "testA", "testB")
 SCENES_PER_SET = 400_000  # scenes reserved for each of trainA, trainB and test, for every seed
 
 
