@@ -14,7 +14,8 @@ import tables
 from PIL import Image
 from skimage import data
 
-from labutils import console, features, pictures, style
+from labutils import features, pictures, style
+from labutils.base import console
 from labutils.scenes import styles
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

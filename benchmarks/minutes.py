@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import tables
 
-from labutils import console, files
+from labutils.base import console, files
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "build" / "book" / "notebooks"

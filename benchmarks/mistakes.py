@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from labutils import console, cyclegan, models, profile, published, training
+from labutils import cyclegan, models, profile, published, training
+from labutils.base import console
 from labutils.figures import plots
 
 SHEETS = {

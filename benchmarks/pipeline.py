@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from labutils import console
+from labutils.base import console
 from labutils.datasets import folder
 from labutils.scenes import orchard
 

@@ -12,7 +12,8 @@ import time
 
 import tensorflow as tf
 
-from labutils import console, cyclegan, files, measure, models, profile, published, training, translate
+from labutils import cyclegan, measure, models, profile, published, training, translate
+from labutils.base import console, files
 from labutils.scenes import orchard
 
 CLASS = profile.load("class")

@@ -1,6 +1,7 @@
 """Draw the README's picture: test apples, the shipped generator's oranges, and the true oranges."""
 
-from labutils import console, metrics, profile, published, translate
+from labutils import metrics, profile, published, translate
+from labutils.base import console
 from labutils.figures import plots
 
 TARGET = profile.home("docs", "images", "apples_to_oranges.png")

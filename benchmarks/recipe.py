@@ -18,7 +18,8 @@ import numpy as np
 import tables
 import tensorflow as tf
 
-from labutils import console, cyclegan, measure, metrics, models, profile, published, training, translate
+from labutils import cyclegan, measure, metrics, models, profile, published, training, translate
+from labutils.base import console
 
 CLASS = profile.load("class")
 PAPER_WEIGHTS = {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}

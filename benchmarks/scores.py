@@ -10,7 +10,8 @@ import functools
 import json
 import sys
 
-from labutils import console, files, measure, metrics, profile, published, translate
+from labutils import measure, metrics, profile, published, translate
+from labutils.base import console, files
 
 BASELINES = {"copy": lambda root, direction: metrics.copy, "colour matching": measure.colour_matching}
 TOLERANCE = {"psnr": 0.05, "gain": 0.05, "ssim": 0.005, "accuracy": 0.01, "accepted": 0.02}

@@ -20,7 +20,8 @@ import tables
 import textbook
 from tables import found
 
-from labutils import console, cyclegan, models, profile
+from labutils import cyclegan, models, profile
+from labutils.base import console
 
 
 class Row:

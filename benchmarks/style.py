@@ -15,7 +15,8 @@ import tables
 import tensorflow as tf
 from skimage import data
 
-from labutils import console, features, pictures, profile, style
+from labutils import features, pictures, profile, style
+from labutils.base import console
 from labutils.scenes import styles
 
 

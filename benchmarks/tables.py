@@ -8,7 +8,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from labutils import files
+from labutils.base import files
 
 README = Path(__file__).with_name("README.md")
 RESULTS = Path(__file__).with_name("results")

@@ -17,7 +17,8 @@ import tables
 import tensorflow as tf
 import textbook
 
-from labutils import console, cyclegan, layers, metrics, models, profile, published, training
+from labutils import cyclegan, layers, metrics, models, profile, published, training
+from labutils.base import console
 from labutils.datasets import pipeline
 from labutils.extras.presets import PRESETS
 

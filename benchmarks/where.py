@@ -16,7 +16,8 @@ import numpy as np
 import step
 import tables
 
-from labutils import console, cyclegan
+from labutils import cyclegan
+from labutils.base import console
 
 ROWS = {"class": ("cores-class", 50), "resnet-256": ("torch-256", 2)}  # a row of step.py, and how many steps
 KINDS = {  # of TensorFlow's kernels, by their names

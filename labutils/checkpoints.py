@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils import files
+from labutils.base import files
 from labutils.losses import weight
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils.datasets.opening import place
-from labutils.weights import WeightsError as WeightsError
-from labutils.weights import opened
+from labutils.base.opening import place
+from labutils.base.weights import WeightsError as WeightsError
+from labutils.base.weights import opened
 
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # how many in each block
 FILTERS = (64, 128, 256, 512, 512)

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labutils import files
-from labutils import weights as stored
-from labutils.datasets import opening
+from labutils.base import files, opening
+from labutils.base import weights as stored
+from labutils.base.weights import WeightsError as WeightsError
 from labutils.profile import home
-from labutils.weights import WeightsError as WeightsError
 
 ENDING = ".weights.h5"
 CARD = 2**20  # maximum bytes of a card

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from labutils.datasets.reading import MAX_PIXELS
+from labutils.base.reading import MAX_PIXELS
 
 # Luminance Y and two colour axes I, Q from RGB (the NTSC matrix).
 YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])

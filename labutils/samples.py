@@ -5,7 +5,7 @@ import tensorflow as tf
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from labutils import files
+from labutils.base import files
 from labutils.pictures import to_uint8
 
 LIMIT = 200  # maximum number of samples in a folder

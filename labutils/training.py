@@ -10,8 +10,9 @@ from collections import deque
 import numpy as np
 import tensorflow as tf
 
-from labutils import files, generators, layers, samples
-from labutils.background import Background
+from labutils import generators, layers, samples
+from labutils.base import files
+from labutils.base.background import Background
 from labutils.checkpoints import CheckpointError, Checkpoints, Controls
 from labutils.datasets import folder, pipeline
 

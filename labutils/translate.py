@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
 
-from labutils import console, files, tiles
+from labutils import tiles
+from labutils.base import console, files
 from labutils.datasets import folder
 from labutils.generators import WeightsError as WeightsError
 from labutils.generators import any_size as any_size

@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from labutils import features, translate
-from labutils.background import Background
+from labutils.base.background import Background
 from labutils.dashboard import TranslatePanel
 from labutils.dashboard.parts import Watching
 from labutils.dashboard.style_run import StyleRun
@@ -131,7 +131,7 @@ def test_start_or_set_that_waits_for_the_end_can_be_interrupted(counting):
 CELLS = """
 import asyncio, threading
 import ipywidgets as widgets
-from labutils.background import Background
+from labutils.base.background import Background
 
 class Counting(Background):
     def __init__(self):

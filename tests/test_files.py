@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labutils import files
+from labutils.base import files
 from labutils.profile import home
 from labutils.scenes import orchard
 
@@ -71,7 +71,7 @@ def test_a_rename_that_fails_loses_nothing_and_leaves_nothing(tmp_path, monkeypa
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from labutils import files
+from labutils.base import files
 root, where, real, calls = Path(sys.argv[1]), sys.argv[2], os.replace, []
 def replace(*names):
     calls.append(names)
@@ -184,7 +184,7 @@ def test_other_errors_are_not_blamed_on_the_folder(tmp_path, number, file):
 
 LOCKED = """
 import sys, time
-from labutils import files
+from labutils.base import files
 with files.lock(sys.argv[1]):
     print("locked", flush=True)
     time.sleep(60)

@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labutils import datasets, files, published
+from labutils import datasets, published
+from labutils.base import files
 from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
 from labutils.profile import PROFILES

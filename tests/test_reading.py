@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from labutils.datasets.opening import MEMORY, ImageError, shown
-from labutils.datasets.reading import read_image
+from labutils.base.opening import MEMORY, ImageError, shown
+from labutils.base.reading import read_image
 
 PHOTO = data.coffee()[100:196, 200:328]  # 96 × 128
 GREY = PHOTO[..., 1].astype(np.uint16) * 257
@@ -198,7 +198,7 @@ def big(path):
 PEAK = """
 import json, re, sys
 from pathlib import Path
-from labutils.datasets.reading import ImageError, read_image
+from labutils.base.reading import ImageError, read_image
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 read_image(sys.argv[2])

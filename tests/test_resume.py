@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import checkpoints, cyclegan, files, layers, models, profile
+from labutils import checkpoints, cyclegan, layers, models, profile
+from labutils.base import files
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import cyclegan, files, measure, models, profile, samples, training
+from labutils import cyclegan, measure, models, profile, samples, training
+from labutils.base import files
 from labutils.checkpoints import CheckpointError
 from labutils.training import LinearDecay, Run
 

@@ -439,7 +439,7 @@ def test_what_a_run_refuses_is_said_on_the_panel(make_gan, orchard_root, tiny, t
     def full(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("labutils.files.lock", full)
+    monkeypatch.setattr("labutils.base.files.lock", full)
     panel.start.click()
     assert "Is the disk full?" in panel.status.value
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import features, models, translate, weights
+from labutils import features, models, translate
+from labutils.base import weights
 from labutils.translate import WeightsError
 
 SPEC = {"kind": "unet_generator", "filters": 2, "levels": 2, "image_size": 16}

@@ -16,7 +16,8 @@ from html.parser import HTMLParser
 import nbformat
 from nbclient import NotebookClient
 
-from labutils import console, profile
+from labutils import profile
+from labutils.base import console
 from labutils.profile import home
 
 BOOK = home("build", "book")

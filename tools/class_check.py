@@ -18,7 +18,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from labutils import console, files, profile, published
+from labutils import profile, published
+from labutils.base import console, files
 
 MOST = 200_000_000  # limit in bytes of a weights file; VGG19 without its last layers has 80 million
 NEEDED = 2.0  # GB: data, and two runs of lesson 3 with their checkpoints and samples

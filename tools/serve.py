@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from labutils import console
+from labutils.base import console
 from labutils.profile import home
 
 EVERYWHERE = "all-interfaces"

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 from traitlets import Unicode, validate
 
-from labutils.datasets.reading import ImageError, read_image
+from labutils.base.reading import ImageError, read_image
 
 MOST = 50_000_000  # bytes per upload; phone photographs have up to 25 million. The server's limit is ten times as high
 

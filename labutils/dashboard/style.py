@@ -6,9 +6,9 @@ import ipywidgets as widgets
 from markupsafe import Markup
 
 from labutils import profile, translate
+from labutils.base.reading import ImageError
 from labutils.dashboard import parts
 from labutils.dashboard.style_run import StyleRun
-from labutils.datasets.reading import ImageError
 from labutils.figures import plots
 
 SLIDERS = {"content": (10.0, 0.1), "style": (40.0, 0.1), "variation": (20.0, 0.1)}  # highest value, step

@@ -1,7 +1,7 @@
 """A style transfer in the background, which can be changed while it runs. ``dashboard.StylePanel`` shows it."""
 
 from labutils import features as vgg_features
-from labutils.background import Background
+from labutils.base.background import Background
 from labutils.losses import weight
 from labutils.pictures import as_picture, keep_colours, match_colours, resize, to_uint8
 from labutils.style import StyleTransfer

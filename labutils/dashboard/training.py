@@ -8,7 +8,8 @@ import ipywidgets as widgets
 import numpy as np
 from markupsafe import Markup
 
-from labutils import datasets, files, metrics, samples
+from labutils import datasets, metrics, samples
+from labutils.base import files
 from labutils.checkpoints import CheckpointError
 from labutils.dashboard import parts
 from labutils.figures import drawing

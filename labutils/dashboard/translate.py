@@ -8,9 +8,9 @@ import ipywidgets as widgets
 import numpy as np
 
 from labutils import translate
-from labutils.background import wait_for
+from labutils.base.background import wait_for
+from labutils.base.reading import ImageError
 from labutils.dashboard import parts
-from labutils.datasets.reading import ImageError
 from labutils.profile import home
 
 WIDE = {"description_width": "130px"}

@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from labutils import console, datasets, published
+from labutils import datasets, published
+from labutils.base import console
+from labutils.base.opening import place
 from labutils.datasets import folder
-from labutils.datasets.opening import place
 from labutils.profile import home
 
 

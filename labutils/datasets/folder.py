@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-import labutils.files
-from labutils.datasets.opening import ImageError, place, shown
-from labutils.datasets.reading import read_image, refuse_side
+from labutils.base.files import aside, tidy
+from labutils.base.opening import ImageError, place, shown
+from labutils.base.reading import read_image, refuse_side
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 SUFFIXES = (".jpg", ".jpeg", ".png")  # formats that TensorFlow reads reliably
@@ -64,7 +64,7 @@ def files(root, folder):
     root = place(root)
     inside = root / folder
     if not os.path.isdir(inside):
-        labutils.files.tidy(root.parent)  # a killed process may have renamed the dataset
+        tidy(root.parent)  # a killed process may have renamed the dataset
     if not os.path.isdir(inside):
         expected = f"There is no dataset {shown(root)}: expected a folder with {', '.join(FOLDERS)}. "
         split = f" To hold out every tenth picture as a test: {remedy(root)}" if folder in FOLDERS[2:] else ""
@@ -147,9 +147,9 @@ def prepare(source, root, size):
         if inner.is_relative_to(outer) or outer.is_relative_to(inner):
             raise ValueError(f"{shown(root)} and its source {shown(folder)} overlap: choose another root.")
     counts, skipped = dict.fromkeys(FOLDERS, 0), []
-    with labutils.files.aside(root) as aside:
+    with aside(root) as new:
         for folder, kept, held_out in sources:
-            _write(folder, kept, held_out, aside, size, counts, skipped)
+            _write(folder, kept, held_out, new, size, counts, skipped)
             reasons = "".join(f"\n  {error}" for error in skipped[:10])
             if not counts[kept]:
                 message = f"Nothing was made: no readable picture is left for {kept} in {shown(folder)}."
@@ -159,7 +159,7 @@ def prepare(source, root, size):
                     f"Nothing was made: {shown(folder)} holds one readable picture. Add more: a domain needs at least "
                     f"two, one to train on and one to test with. Good results need hundreds.{reasons}"
                 )
-        (aside / "prepared.json").write_text(json.dumps({"size": int(size), "counts": counts}))
+        (new / "prepared.json").write_text(json.dumps({"size": int(size), "counts": counts}))
     return Report(root, counts, tuple(skipped))
 
 
@@ -185,8 +185,8 @@ def _sources(source):
     return triples
 
 
-def _write(folder, kept, held_out, aside, size, counts, skipped):
-    """Write the readable pictures of ``folder`` below ``aside``; add to ``counts`` and ``skipped``."""
+def _write(folder, kept, held_out, new, size, counts, skipped):
+    """Write the readable pictures of ``folder`` below ``new``; add to ``counts`` and ``skipped``."""
     read, taken = 0, set()
     for path in walk(folder, skipped):
         try:
@@ -195,9 +195,9 @@ def _write(folder, kept, held_out, aside, size, counts, skipped):
             skipped.append(error)
             continue
         target = held_out if read % 10 == 1 else kept  # the second, the twelfth ...: of two pictures, one is a test
-        (aside / target).mkdir(parents=True, exist_ok=True)
+        (new / target).mkdir(parents=True, exist_ok=True)
         name = output_name(path.relative_to(folder).with_suffix("").parts, taken)
-        Image.fromarray(pixels).save(aside / target / f"{name}.jpg", quality=95, subsampling=0)
+        Image.fromarray(pixels).save(new / target / f"{name}.jpg", quality=95, subsampling=0)
         counts[target] += 1
         read += 1
 

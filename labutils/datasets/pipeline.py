@@ -6,9 +6,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from labutils.base import opening, reading
+from labutils.base.opening import ImageError
 from labutils.datasets import folder as folders
-from labutils.datasets import opening, reading
-from labutils.datasets.opening import ImageError
 
 JITTER = 1.12  # pictures are enlarged by this before the crop (286 to 256 in the paper's code)
 

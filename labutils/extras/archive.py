@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from labutils import files
+from labutils.base import files
+from labutils.base.opening import place, shown
+from labutils.base.reading import read_image
+from labutils.base.weights import refuse_bomb
 from labutils.datasets import folder
-from labutils.datasets.opening import place, shown
-from labutils.datasets.reading import read_image
 from labutils.published.archive import MOST_GROWTH
-from labutils.weights import refuse_bomb
 
 
 def to_npz(root, path, size=256, merge_test=False):

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from labutils import files, generators
+from labutils import generators
+from labutils.base import files
 
 
 @dataclass(frozen=True)

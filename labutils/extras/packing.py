@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labutils import console, features, files
+from labutils import features
+from labutils.base import console, files
 
 ATTRIBUTION = {
     "authors": "Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman)",

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from labutils import files, generators, metrics
+from labutils import generators, metrics
+from labutils.base import files
 from labutils.datasets import folder
 from labutils.measure.classifier import DomainClassifier as DomainClassifier
 from labutils.metrics import nearest, psnr, squared_error, translated

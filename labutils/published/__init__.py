@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from labutils import datasets, files
-from labutils.background import wait_for
+from labutils import datasets
+from labutils.base import files
+from labutils.base.background import wait_for
 from labutils.datasets import folder
 from labutils.profile import home
 from labutils.published.archive import unpack

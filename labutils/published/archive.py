@@ -6,7 +6,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from labutils import files
+from labutils.base import files
 
 MOST_MEMBERS = 50_000  # files and folders, including those that only appear as part of a path
 MOST_LISTED = 16_000_000  # bytes of the list of members, which is read before the members can be counted

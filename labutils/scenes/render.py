@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from labutils import files
+from labutils.base import files
+from labutils.base.opening import place
 from labutils.datasets.folder import FOLDERS
-from labutils.datasets.opening import place
 from labutils.pictures import to_uint8
 
 SUPERSAMPLING = 2

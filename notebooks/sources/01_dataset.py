@@ -468,7 +468,7 @@ check("1-memory", gigabytes)
 # - Zhu, Park, Isola, Efros: *Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks*
 #   (ICCV 2017), the paper; its appendix lists the datasets.
 # - The `tf.data` guides of TensorFlow: *Build input pipelines* and *Better performance with the tf.data API*.
-# - `pipeline.py`, the whole pipeline on one screen, and `reading.py`: open them in the file browser on the left, in the
-#   folder `labutils/datasets`.
+# - `labutils/datasets/pipeline.py`, the whole pipeline on one screen, and `labutils/base/reading.py`: open them in the
+#   file browser on the left.
 #
 # **Next:** lesson 2 builds the networks that these pictures go through.

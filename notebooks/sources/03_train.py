@@ -30,7 +30,8 @@ import warnings
 import numpy as np
 from IPython.display import Image, display
 
-from labutils import cyclegan, datasets, files, losses, measure, metrics, models, profile, published, samples, training
+from labutils import cyclegan, datasets, losses, measure, metrics, models, profile, published, samples, training
+from labutils.base import files
 from labutils.checks import check
 from labutils.dashboard import TrainingPanel
 from labutils.datasets import pipeline

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from labutils.datasets.opening import ImageError, opened, orientation, place, refuse_size
+from labutils.base.opening import ImageError, opened, orientation, place, refuse_size
 
 MAX_PIXELS = 90_000_000  # of a picture to be made
 
