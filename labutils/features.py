@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils.base.opening import place
+from labutils.base.paths import place
 from labutils.base.weights import WeightsError as WeightsError
 from labutils.base.weights import opened
 

@@ -7,6 +7,7 @@ the writing process, so a later process can delete what a killed one left.
 import contextlib
 import errno
 import functools
+import hashlib
 import os
 import platform
 import re
@@ -192,6 +193,12 @@ def lock(path, wait=True):
             except OSError:  # a drive without locks
                 pass
         yield
+
+
+def sha256(path):
+    """Return the SHA-256 of the file ``path`` in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def by_step(folder, ending=""):

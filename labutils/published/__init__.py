@@ -1,6 +1,5 @@
 """Download the published datasets of the CycleGAN paper; ``ensure`` finds or makes a profile's data."""
 
-import difflib
 import os
 import shutil
 import threading
@@ -11,11 +10,12 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from labutils import datasets
-from labutils.base import files
+from labutils.base import files, paths
+from labutils.base.archives import unpack
 from labutils.base.background import wait_for
+from labutils.base.words import choices
 from labutils.datasets import folder
 from labutils.profile import home
-from labutils.published.archive import unpack
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
@@ -95,7 +95,7 @@ def ensure(lab, root=None):
     ``root``: where datasets are kept, by default ``data`` at the top of the course. Raises ``ValueError`` for an
     unknown dataset, ``DownloadError`` if a published one cannot be downloaded.
     """
-    root = folder.place(root or home("data"))
+    root = paths.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
@@ -131,10 +131,8 @@ def download(name, root="data", mirrors=()):
     ``files.DiskError`` for a full or read-only disk.
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
-    place = folder.place(root) / name
+        raise ValueError(f"No published dataset is called {name!r}. There are: {choices(name, DATASETS)}")
+    place = paths.place(root) / name
     if place.exists():  # perhaps in a read-only folder
         return _whole(place)
     with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
@@ -193,7 +191,7 @@ def _by_hand(name, root):
 def _address(mirror, name):
     """Return the address of the archive: ``mirror`` itself, or ``name.zip`` in that folder."""
     if "://" not in mirror:
-        mirror = folder.place(mirror).resolve().as_uri()
+        mirror = paths.place(mirror).resolve().as_uri()
     return mirror if mirror.endswith(".zip") else f"{mirror.rstrip('/')}/{name}.zip"
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labutils.base import files
-from labutils.base.opening import place
+from labutils.base.paths import place
 from labutils.datasets.folder import FOLDERS
 from labutils.pictures import to_uint8
 
