@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from labutils.base import files
-from labutils.base import weights as stored
 from labutils.base.paths import place
-from labutils.base.weights import WeightsError as WeightsError
+from labutils.base.weights import WeightsError, opened
 from labutils.base.words import choices
 from labutils.profile import home
 
@@ -116,10 +115,13 @@ def _card(path):
 
 
 def _filled(path, spec, name):
-    """Build the network of ``spec``, never larger than the file ``path``, and load it: exactly the network's arrays."""
+    """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless it holds exactly the arrays needed.
+
+    The shapes are compared while the network is built, so a card cannot make it larger than the file.
+    """
     from labutils import models
 
-    with stored.opened(path) as arrays:
+    with opened(path) as arrays:
         held = Counter((x.shape, x.dtype.kind) for key, x in arrays.items() if not key.startswith("optimizer"))
     if spec.get("kind") == "patch_discriminator":
         raise ValueError("it is a discriminator.")
@@ -127,10 +129,8 @@ def _filled(path, spec, name):
     fresh = model.get_weights()
     wanted = Counter((x.shape, x.dtype.kind) for x in fresh)
     if held != wanted:
-        raise ValueError(
-            f"another architecture; by shape, only the file has {[*(held - wanted)][:3]}, "
-            f"only the network has {[*(wanted - held)][:3]}."
-        )
+        extra, lacking = [*(held - wanted)][:3], [*(wanted - held)][:3]
+        raise ValueError(f"another architecture; by shape, only the file has {extra}, only the network {lacking}.")
     model.set_weights([np.full_like(x, np.nan) if x.dtype.kind == "f" else x for x in fresh])
     model.load_weights(str(path))  # Keras 3 only warns of a layer that it does not find in the file: NaN stays there
     if not all(np.isfinite(x).all() for x in model.get_weights()):  # some 64-bit numbers do not fit into 32

@@ -248,7 +248,8 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # - **Colour matching** shifts and stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
-rivals = {d: {"unchanged input": metrics.copy, "colour matching": measure.colour_matching(root, d)} for d in generators}
+matching = {d: measure.colour_matching(root, d) for d in generators}
+rivals = {d: {"unchanged input": measure.unchanged, "colour matching": matching[d]} for d in generators}
 for direction, generator in generators.items():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
