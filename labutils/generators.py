@@ -5,7 +5,6 @@ Neither runs code when it is read.
 """
 
 import difflib
-import hashlib
 import json
 import re
 from collections import Counter
@@ -37,7 +36,7 @@ def save_generator(model, path, **card):
     weights, text = _paths(path)
     with files.aside(weights) as place:
         model.save_weights(str(place))
-        card = {"spec": model.spec, **card, "sha256": hashlib.sha256(place.read_bytes()).hexdigest()}
+        card = {"spec": model.spec, **card, "sha256": files.sha256(place)}
     files.write(text, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return weights
 
@@ -91,12 +90,14 @@ def load_generator(path):
             raise WeightsError(f"{file} {what}: a generator is {weights.name} and {text.name} together.")
     card = _card(text)
     try:
-        data = weights.read_bytes() if weights.stat().st_size <= stored.BYTES else b""
+        with open(weights, "rb") as file:
+            head = file.read(8)
+        sha256 = files.sha256(weights) if weights.stat().st_size <= stored.BYTES else "too large"
     except OSError as error:
         raise WeightsError(f"{weights} cannot be read: {error}") from None
-    if data[:8] != b"\x89HDF\r\n\x1a\n":
-        raise WeightsError(f"{weights} is not an HDF5 file of weights but {_kind(data)}; it was not opened.")
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
+    if head != b"\x89HDF\r\n\x1a\n":
+        raise WeightsError(f"{weights} is not an HDF5 file of weights but {_kind(head)}; it was not opened.")
+    if sha256 != card["sha256"]:
         raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
     try:
         role = re.sub(r"\W", "_", f"generator_{text.stem}", flags=re.ASCII)
