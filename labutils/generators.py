@@ -115,7 +115,7 @@ def _card(path):
 
 
 def _filled(path, spec, name):
-    """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless it holds exactly the arrays needed.
+    """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless the arrays are exactly its own.
 
     The shapes are compared while the network is built, so a card cannot make it larger than the file.
     """

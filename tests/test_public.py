@@ -266,7 +266,10 @@ def test_what_a_killed_download_leaves_is_deleted_by_the_next(server, tmp_path):
 
 
 def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
     both = threading.Barrier(2)
 
     def together(handler):

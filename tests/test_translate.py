@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from labutils import datasets, metrics, models, translate
+from labutils.base import files
 from labutils.extras import folders
 from labutils.profile import home
 from labutils.translate import WeightsError
@@ -154,10 +155,8 @@ def test_other_content_under_a_good_hash_is_refused(kind, reason, generator, kep
 
 def hashed(kept):
     """Make the card agree with the file, as whoever sends a file can."""
-    import hashlib
-
     card = kept.with_name("apples.v1.json")
-    described = {**json.loads(card.read_text()), "sha256": hashlib.sha256(kept.read_bytes()).hexdigest()}
+    described = {**json.loads(card.read_text()), "sha256": files.sha256(kept)}
     card.write_text(json.dumps(described))
 
 

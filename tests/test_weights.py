@@ -1,6 +1,5 @@
 """Weight files from unknown sources: only finite numbers of the right shapes, stored in the file, are read."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -11,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from labutils import features, models, translate
-from labutils.base import weights
+from labutils.base import files, weights
 from labutils.extras import folders
 from labutils.translate import WeightsError
 
@@ -22,7 +21,7 @@ LAYERS = {"block1_conv1": (3, 64), "block1_conv2": (64, 64)}
 def described(kept, **changes):
     """Make the card agree with the file, as whoever sends a file can, and change it."""
     card = kept.with_name("a.json")
-    text = {**json.loads(card.read_text()), "sha256": hashlib.sha256(kept.read_bytes()).hexdigest(), **changes}
+    text = {**json.loads(card.read_text()), "sha256": files.sha256(kept), **changes}
     card.write_text(json.dumps(text))
 
 

@@ -142,7 +142,7 @@ def download(name, root="data", mirrors=()):
             unpack(aside / f"{name}.zip", aside / "unpacked")
             inside = aside / "unpacked" / name
             _whole(inside)
-            _move(inside, place)
+            files.rename_new(inside, place)
     return _whole(place)
 
 
@@ -150,14 +150,6 @@ def _whole(place):
     for name in folder.FOLDERS:
         folder.files(place, name)  # raises ValueError, saying what is missing
     return place
-
-
-def _move(inside, place):
-    try:
-        os.replace(inside, place)
-    except OSError:
-        if not place.is_dir():  # otherwise another process was first
-            raise
 
 
 def _fetch(name, folder, root, mirrors):
