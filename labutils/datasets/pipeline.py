@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from labutils.base import decoding
-from labutils.base.decoding import decode
 from labutils.base.opening import ImageError
 from labutils.base.words import shown
 from labutils.datasets import folder as folders
@@ -99,7 +98,7 @@ def unpaired(root, size, batch_size=1, seed=0, augment=True, start_step=0):
         names.append(tf.constant([os.fsencode(path) for path in found]))  # a name need not be UTF-8
 
     def view(sample, domain):
-        image = decode(tf.gather(names[domain], shuffled(sample, len(names[domain]), seed, domain)))
+        image = decoding.decode(tf.gather(names[domain], shuffled(sample, len(names[domain]), seed, domain)))
         if not augment:
             return crop(fit(image, size), size)
         return random_view(image, size, tf.random.experimental.stateless_fold_in([seed, domain], sample))
@@ -126,7 +125,7 @@ def pictures(root, folder, size, limit=None):
 
 def _decoded(path):
     try:
-        return decode(os.fsencode(path))
+        return decoding.decode(os.fsencode(path))
     except tf.errors.OpError:  # its message names no file and no remedy
         refuse_unfit([path], thorough=True)
         raise
