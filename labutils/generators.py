@@ -132,7 +132,7 @@ def _filled(path, spec, name):
         extra, lacking = [*(held - wanted)][:3], [*(wanted - held)][:3]
         raise ValueError(f"another architecture; by shape, only the file has {extra}, only the network {lacking}.")
     model.set_weights([np.full_like(x, np.nan) if x.dtype.kind == "f" else x for x in fresh])
-    model.load_weights(str(path))  # Keras 3 only warns of a layer that it does not find in the file: NaN stays there
+    model.load_weights(str(path))  # Keras may only warn of a layer that it does not find: NaN stays there
     if not all(np.isfinite(x).all() for x in model.get_weights()):  # some 64-bit numbers do not fit into 32
         raise ValueError("it has values that are not finite, or layers of other names.")
     return model
