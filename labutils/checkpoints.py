@@ -1,8 +1,9 @@
 """A run's checkpoints, written atomically and checked byte for byte, and the log of its controls."""
 
-import hashlib
+import contextlib
 import io
 import json
+import os
 import shutil
 import textwrap
 import threading
@@ -15,6 +16,8 @@ import tensorflow as tf
 from labutils.base import files
 from labutils.losses import weight
 
+KEEP = 2  # newest checkpoints: the newest may be damaged
+
 
 class CheckpointError(Exception):
     """Raised if a run's checkpoints cannot be read or written; the text says which and what to do."""
@@ -23,18 +26,15 @@ class CheckpointError(Exception):
 class Checkpoints:
     """Save and restore whole states by step, each in a folder written atomically.
 
-    place: the folder of the checkpoints.
+    place: the folder of the checkpoints, in the run's folder.
     tracked: the parts of the state, ``{name: object}``, as ``tf.train.Checkpoint`` takes them.
     identity: JSON values; ``restore`` refuses a checkpoint with others.
-    keep: how many of the newest checkpoints to keep, 2 or more, otherwise ``ValueError``; default 2.
     circumstances: JSON values to save with each checkpoint; default none.
     """
 
-    def __init__(self, place, tracked, identity, keep=2, circumstances=None):
-        if keep < 2:
-            raise ValueError(f"At least two checkpoints must be kept, not {keep}: one may be damaged.")
-        self.place, self.identity, self.keep = Path(place), json.loads(json.dumps(identity)), keep
-        self.circumstances = circumstances or {}
+    def __init__(self, place, tracked, identity, circumstances=None):
+        self.place, self.run = Path(place), Path(place).parent
+        self.identity, self.circumstances = json.loads(json.dumps(identity)), circumstances or {}
         self.state = tf.train.Checkpoint(**tracked)
 
     def steps(self):
@@ -42,45 +42,69 @@ class Checkpoints:
         try:
             return list(files.by_step(self.place))
         except OSError as error:  # treated as empty, the folder would silently get a new run
-            raise CheckpointError(
-                f"The checkpoints in {self.place} cannot be read ({error}). Make the folder readable, or choose "
-                "another directory for this run."
-            ) from error
+            remedy = "Make the folder readable, or choose another directory for this run."
+            raise CheckpointError(f"The checkpoints in {self.place} cannot be read ({error}). {remedy}") from error
 
     def save(self, step, history):
         """Save the current state, unless this step has a checkpoint. ``CheckpointError`` if it cannot be written."""
         if self.whole(step):
             return
-        try:
-            with files.aside(self._folder(step)) as aside:
-                aside.mkdir()
-                self.state.write(str(aside / "state"))
-                losses = io.BytesIO()  # on a full disk, savez to a file would also warn from a destructor
-                np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
-                (aside / "history.npz").write_bytes(losses.getvalue())
-                hashes = {path.name: _sha256(path.read_bytes()) for path in sorted(aside.iterdir())}
-                card = {"step": step, "files": hashes, "circumstances": self.circumstances, **self.identity}
-                (aside / "card").write_bytes(sealed(json.dumps(card).encode()))
-        except (OSError, tf.errors.OpError) as error:
-            raise CheckpointError(
-                f"The checkpoint of step {step} could not be written to {self.place} ({error}). "
-                f"Earlier checkpoints are untouched: {self.steps() or 'none'}. Is the disk full?"
-            ) from error
-        for old in self.steps()[: -self.keep]:
+        with self.writing(f"The checkpoint of step {step}"), files.aside(self._folder(step)) as aside:
+            aside.mkdir()
+            self.state.write(str(aside / "state"))
+            losses = io.BytesIO()  # on a full disk, savez to a file would also warn from a destructor
+            np.savez(losses, **{name: np.asarray(values) for name, values in history.items()})
+            (aside / "history.npz").write_bytes(losses.getvalue())
+            hashes = {path.name: files.sha256(path) for path in sorted(aside.iterdir())}
+            card = {"step": step, "files": hashes, "circumstances": self.circumstances, **self.identity}
+            (aside / "card").write_bytes(files.sealed(json.dumps(card).encode()))
+        for old in self.steps()[:-KEEP]:
             shutil.rmtree(self._folder(old), ignore_errors=True)  # what cannot be deleted now is tried again
 
-    def restore(self):
-        """Restore the newest whole checkpoint; ``None`` if there is no checkpoint.
+    @contextlib.contextmanager
+    def writing(self, what):
+        """Raise ``CheckpointError`` if the disk refuses ``what`` the block writes."""
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            raise CheckpointError(
+                f"{what} could not be written to {self.run} ({error}). Checkpoints are untouched: "
+                f"{self.steps() or 'none'}. Is the disk full? Make room, then call start to resume."
+            ) from error
 
-        Returns its history and its circumstances.
+    @contextlib.contextmanager
+    def alone(self, step=float("inf")):
+        """Lock the run's folder for a ``Run`` at ``step``; the lock file lies beside the folder.
+
+        Raises ``RuntimeError`` if another ``Run`` has locked it, or has saved a whole checkpoint after ``step``.
+        """
+        run = self.run.resolve()
+        with contextlib.ExitStack() as held:
+            with self.writing("The lock"):
+                try:
+                    held.enter_context(files.lock(run.with_name(f".{run.name}.lock"), wait=False))
+                except BlockingIOError:
+                    remedy = "Wait for it, stop it (run.stop()), or choose another directory."
+                    raise RuntimeError(f"Another Run trains in {self.run}, perhaps elsewhere. {remedy}") from None
+            for later in reversed(self.steps()):
+                if later > step and self.whole(later):
+                    told = f"has gone on to step {later} since this Run was built (step {step}): build it anew."
+                    raise RuntimeError(f"{self.run} {told}")
+            yield
+
+    def restore(self):
+        """Restore the newest whole checkpoint, if there is any.
+
+        Returns its history, ``{"step": []}`` for a new run, and the list of circumstances that differ from now, each
+        as ``name before instead of now``. Raises ``CheckpointError`` if no checkpoint is whole, or if the run's folder
+        has only the other parts of a run; ``ValueError`` for another kind of run, or one on other pictures.
         """
         files.tidy(self.place)
         for step in reversed(self.steps()):
             card = self.whole(step)
             if not card:
-                warnings.warn(
-                    f"The checkpoint of step {step} in {self.place} is damaged; trying an older one.", stacklevel=4
-                )
+                text = f"The checkpoint of step {step} in {self.place} is damaged; trying an older one."
+                warnings.warn(text, stacklevel=4)
                 continue
             self._refuse_other_run(card)
             try:
@@ -88,20 +112,33 @@ class Checkpoints:
             except ValueError as error:  # other shapes; the card of an older version does not record them
                 raise self._another_run(f"states: {error}") from None
             with np.load(self._folder(step) / "history.npz") as history:
-                return {name: history[name].tolist() for name in history.files}, card.get("circumstances", {})
+                history = {name: history[name].tolist() for name in history.files}
+            before = {**self.circumstances, **card.get("circumstances", {})}
+            return history, _differences(before, self.circumstances)
+        remedy = "Choose another directory; to begin anew in this one, delete all of it."
         if self.steps():
-            raise CheckpointError(
-                f"None of the checkpoints in {self.place} is whole (steps {self.steps()}). To start afresh, choose "
-                "another directory or delete this one."
+            raise CheckpointError(f"None of the checkpoints in {self.place} is whole (steps {self.steps()}). {remedy}")
+        rest = [name for name in ("samples", "generators", "events.log") if os.path.lexists(self.run / name)]
+        if rest:
+            raise CheckpointError(f"{self.run} has {', '.join(rest)} of a run, but no checkpoint of it. {remedy}")
+        return {"step": []}, []
+
+    def refuse_broken(self, step, values):
+        """Raise ``FloatingPointError`` that names those of ``values``, after ``step`` steps, that are not finite."""
+        if broken := [name for name, value in values.items() if not np.isfinite(value).all()]:
+            kept = self.steps()
+            back = f"call start: it resumes from the last good checkpoint, step {kept[-1]}" if kept else ""
+            raise FloatingPointError(
+                f"NaN or infinite at step {step}: {', '.join(broken)}. Choose a lower learning rate or smaller loss "
+                f"weights, then {back or 'build the run anew: no checkpoint is left'}."
             )
-        return None
 
     def whole(self, step):
         """Return the card of this step if the hashes of all its files agree; otherwise ``None``."""
         folder = self._folder(step)
         try:
-            card = json.loads(unsealed((folder / "card").read_bytes()))
-            whole = all(_sha256((folder / name).read_bytes()) == sha256 for name, sha256 in card["files"].items())
+            card = json.loads(files.unsealed((folder / "card").read_bytes()))
+            whole = all(files.sha256(folder / name) == sha256 for name, sha256 in card["files"].items())
         except (OSError, ValueError):
             return None
         return card if whole else None
@@ -112,24 +149,30 @@ class Checkpoints:
                 raise self._another_run(f"{key}: {'; '.join(found[:4])}{' …' if found[4:] else ''}.")
 
     def _another_run(self, difference):
-        return ValueError(
-            f"{self.place.parent} holds a run with other {difference} Choose another directory for this run, or "
-            "build it with the settings of that run."
-        )
+        remedy = "Choose another directory for this run, or build it with the settings of that run."
+        return ValueError(f"{self.run} holds a run with other {difference} {remedy}")
 
     def _folder(self, step):
         return self.place / files.named(step)
 
 
+def circumstances(jit_compile):
+    """Return the settings that change the last bits of a resumed run, but not the experiment."""
+    threads, cores = tf.config.threading, os.cpu_count()
+    return {
+        "TensorFlow": tf.__version__,
+        "threads in an operation": threads.get_intra_op_parallelism_threads() or cores,
+        "operations at a time": threads.get_inter_op_parallelism_threads() or cores,
+        "jit_compile": jit_compile,
+    }
+
+
 def _differences(kept, wanted, name=""):
     """List the differences of two JSON values, each as ``name kept instead of wanted``."""
-    if isinstance(kept, dict) and isinstance(wanted, dict):
-        return [
-            line
-            for key in sorted(kept | wanted)
-            for line in _differences(kept.get(key, "none"), wanted.get(key, "none"), f"{name}{key} ")
-        ]
-    return [] if kept == wanted else [f"{name}{textwrap.shorten(f'{kept} instead of {wanted}', 120)}"]
+    if not (isinstance(kept, dict) and isinstance(wanted, dict)):
+        return [] if kept == wanted else [f"{name}{textwrap.shorten(f'{kept} instead of {wanted}', 120)}"]
+    pairs = {key: (kept.get(key, "none"), wanted.get(key, "none")) for key in sorted(kept | wanted)}
+    return [line for key, pair in pairs.items() for line in _differences(*pair, f"{name}{key} ")]
 
 
 class Controls(dict):
@@ -157,30 +200,24 @@ class Controls(dict):
         """Assign the values that are due after ``step`` steps: first recorded ones, then pending ones."""
         with self._lock:
             pending = dict(self.pending)
-        for _, name, value in [event for event in self._recorded if event[0] <= step]:
+        due = {name: value for at, name, value in self._recorded if at <= step} | pending
+        for name, value in due.items():
             self[name].assign(value)
-        self._recorded = [event for event in self._recorded if event[0] > step]
-        if not pending:
-            return
-        for name, value in pending.items():
-            self[name].assign(value)
-        with self._lock:  # only now: a control that is not pending must have its new value
-            self.pending = {name: value for name, value in self.pending.items() if value != pending.get(name)}
         # a new decision replaces what was recorded for later
-        dropped = [event for event in self._recorded if event[1] in pending]
-        self._recorded = [event for event in self._recorded if event not in dropped]
-        self.events = [event for event in self.events if event not in dropped]
-        self._record([(step, name, value) for name, value in pending.items()])
+        self._recorded = [event for event in self._recorded if event[0] > step and event[1] not in pending]
+        if pending:
+            with self._lock:  # only now: a control that is not pending must have its new value
+                self.pending = {name: value for name, value in self.pending.items() if value != pending.get(name)}
+            self.events = [event for event in self.events if event[0] <= step or event[1] not in pending]
+            self._record([(step, name, value) for name, value in pending.items()])
 
     def restore(self, step):
         """Read the log of a run that resumes after ``step``; ``CheckpointError`` if the file is damaged."""
         try:
-            lines = unsealed(self.log.read_bytes()).splitlines() if self.log.exists() else []
+            lines = files.unsealed(self.log.read_bytes()).splitlines() if self.log.exists() else []
         except ValueError as error:
-            raise CheckpointError(
-                f"{self.log}, the record of slider changes, is damaged ({error}). Delete it to resume from the newest "
-                "checkpoint; changes after that checkpoint are then lost."
-            ) from None
+            remedy = "Delete it to resume from the newest checkpoint; changes after that checkpoint are then lost."
+            raise CheckpointError(f"{self.log}, the record of the controls, is damaged ({error}). {remedy}") from None
         self.events = [tuple(json.loads(line)) for line in lines]
         self._recorded = [event for event in self.events if event[0] >= step]
         self.apply(step)
@@ -190,30 +227,12 @@ class Controls(dict):
         return {name: float(control.numpy()) for name, control in self.items()} | self.pending
 
     def decide(self, step, values):
-        """Set ``values`` at ``step`` and drop all changes recorded after it."""
+        """Drop the changes recorded after ``step``; change to those of ``values`` that are finite."""
         self._recorded, self.events = [], [event for event in self.events if event[0] <= step]
-        changed = {name: value for name, value in values.items() if np.isfinite(value) and value != self[name].numpy()}
-        for name, value in changed.items():
-            self[name].assign(value)
-        self._record([(step, name, value) for name, value in changed.items()])
+        self._record([])
+        self.pending |= {name: x for name, x in values.items() if np.isfinite(x) and x != self[name].numpy()}
+        self.apply(step)
 
     def _record(self, events):
         self.events += events
-        files.write(self.log, sealed("".join(json.dumps(event) + "\n" for event in self.events).encode()))
-
-
-def sealed(data):
-    """Put a line with the SHA-256 of the bytes ``data`` above them."""
-    return _sha256(data).encode() + b"\n" + data
-
-
-def unsealed(data):
-    """Return the bytes that ``sealed`` was given; ``ValueError`` if one has changed since."""
-    sha256, _, inside = data.partition(b"\n")
-    if _sha256(inside).encode() != sha256:
-        raise ValueError("its SHA-256 differs")
-    return inside
-
-
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()
+        files.write(self.log, files.sealed("".join(json.dumps(event) + "\n" for event in self.events).encode()))

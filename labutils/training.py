@@ -1,29 +1,24 @@
 """Training in a background thread: a run can be paused, steered, stopped, killed and resumed exactly."""
 
 import contextlib
-import datetime
-import os
-import time
-import traceback
-from collections import deque
 
-import numpy as np
 import tensorflow as tf
 
 from labutils import generators, layers, samples
 from labutils.base import files
 from labutils.base.background import Background
-from labutils.checkpoints import CheckpointError, Checkpoints, Controls
+from labutils.checkpoints import CheckpointError, Checkpoints, Controls, circumstances
 from labutils.datasets import folder, pipeline
 
+TRAIN = ("trainA", "trainB")
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+STATE = (*NETWORKS, "generator_optimizer", "discriminator_optimizer", "pool_a", "pool_b", "step")
 
 
 class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
     """Keep the rate at ``base`` for ``constant`` steps, then lower it linearly to zero at step ``total``.
 
-    The rate is multiplied by ``pace``. ``base`` and ``total`` are ``tf.Variable``s, read at every step: changing
-    them recompiles nothing.
+    The rate is multiplied by ``pace``. Changing the ``tf.Variable``s ``base`` and ``total`` recompiles nothing.
     """
 
     def __init__(self, base, total, constant, pace=1.0):
@@ -33,9 +28,6 @@ class LinearDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         left = (self.total - tf.cast(step, tf.float32)) / tf.maximum(self.total - self.constant, 1.0)
         return self.pace * self.base * tf.clip_by_value(left, 0.0, 1.0)
 
-    def get_config(self):
-        return {"base": float(self.base), "total": float(self.total), "constant": self.constant, "pace": self.pace}
-
 
 class Run(Background):
     """Train ``gan`` in a background thread; resume the run in ``directory`` if it holds one.
@@ -43,20 +35,16 @@ class Run(Background):
     gan: a ``CycleGAN``; this compiles it.
     root: the dataset's folder.
     profile: a ``Profile``: picture size, batch, steps, rate, how often to save.
-    directory: the run's folder: ``checkpoints/``, ``samples/`` (PNG, at most 200), ``generators/`` (at most
-        ``kept_generators`` pairs of the plan, and one pair for each stop), ``log.txt`` (the ``remarks``).
+    directory: the run's folder, for ``checkpoints/``, ``samples/``, ``generators/`` and ``log.txt`` (the ``remarks``).
     seed: fixes the order of the pictures; default 0.
     callbacks: more Keras callbacks, run in the training thread; an exception in one of them ends the training.
-    keep: how many of the newest checkpoints to keep, 2 or more; default 2.
     jit_compile: whether XLA compiles the step; default False.
 
     On a CPU with the same number of threads, a resumed run gives the same bits, even after a kill. ``controls`` are
-    the variables that ``set`` changes during training: "adversarial", "cycle", "identity" and "learning_rate". An
-    exception in a watcher (see ``Background``) becomes a remark and ends nothing.
+    the variables that ``set`` changes: "adversarial", "cycle", "identity" and "learning_rate". ``schedule(step)`` is
+    the generators' learning rate. ``samples`` is the newest (step, {name: uint8 pictures}), None at first.
 
-    Raises ``CheckpointError`` if no checkpoint is whole, or if the folder holds a run's other files but no checkpoint;
-    ``ValueError`` if the folder holds another kind of run or one on other pictures; ``RuntimeError`` while another
-    ``Run`` trains in ``directory``.
+    Raises ``RuntimeError`` while another ``Run`` trains in ``directory``, and what ``Checkpoints.restore`` raises.
 
     Example::
 
@@ -68,36 +56,28 @@ class Run(Background):
 
     WORK, BUSY = "training", "training"
 
-    def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), keep=2, jit_compile=False):
+    def __init__(self, gan, root, profile, directory, seed=0, callbacks=(), jit_compile=False):
         super().__init__()
         self.gan, self.root, self.profile, self.seed = gan, folder.place(root), profile, seed
         self.directory, self.callbacks = folder.place(directory), list(callbacks)
+        self.log, self.samples = self.directory / "log.txt", None
+        for domain in TRAIN:
+            pipeline.refuse_unfit(folder.files(self.root, domain))  # raise now, not later in the thread
+        tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
+        self._tests = [pictures[: min(map(len, tests))] for pictures in tests]
         rate = tf.Variable(float(profile.learning_rate), name="learning_rate")
         total = tf.Variable(float(profile.steps), name="total_steps")
-        weights = gan.loss_weights
-        controls = {name: getattr(weights, name) for name in ("adversarial", "cycle", "identity")}
+        plan = rate, total, float(profile.constant_steps)
+        self.schedule, faster = LinearDecay(*plan), LinearDecay(*plan, profile.discriminator_pace)
+        gan.compile(*(layers.Adam(x, beta_1=0.5) for x in (self.schedule, faster)), jit_compile=jit_compile)
+        controls = {name: getattr(gan.loss_weights, name) for name in ("adversarial", "cycle", "identity")}
         controls |= {"learning_rate": rate, "total_steps": total}
         self.controls = Controls(self.directory / "events.log", controls)
-        schedules = [
-            LinearDecay(rate, total, float(profile.constant_steps), x) for x in (1, profile.discriminator_pace)
-        ]
-        self._schedule = schedules[0]
-        gan.compile(*(layers.Adam(schedule, beta_1=0.5) for schedule in schedules), jit_compile=jit_compile)
-        self.history = {"step": []}
-        self.samples = None  # the newest (step, {name: uint8 pictures})
-        self._times = deque(maxlen=50)
-        pictures = {domain: folder.files(self.root, domain) for domain in ("trainA", "trainB")}
-        for paths in pictures.values():
-            pipeline.refuse_unfit(paths)  # raise now, not later in the thread
-        self._pictures = {
-            domain: {p.name: f"{p.stat().st_size} bytes" for p in paths} for domain, paths in pictures.items()
-        }
-        self._tests = [pipeline.pictures(self.root, f"test{domain}", profile.size, limit=6) for domain in "AB"]
-        self._tests = [pictures[: min(map(len, self._tests))] for pictures in self._tests]
-        place, identity = self.directory / "checkpoints", self._identity()
-        self._checkpoints = Checkpoints(place, self._tracked(), identity, keep, self._circumstances())
-        with self._alone():
-            self._continue()
+        tracked, place = {name: getattr(gan, name) for name in STATE} | controls, self.directory / "checkpoints"
+        self._checkpoints = Checkpoints(place, tracked, identity(self), circumstances(jit_compile))
+        code = self.controls.values_now()
+        with self._checkpoints.alone():
+            remark_differences(self, code, self._continue())
 
     # What a user calls, from the main thread
 
@@ -107,27 +87,9 @@ class Run(Background):
         return int(self.gan.step.numpy())
 
     @property
-    def learning_rate(self):
-        """The generators' learning rate at the next step, by the schedule."""
-        return float(self._schedule(self.step))
-
-    @property
     def events(self):
         """The changes of controls so far: (step, name, value); ``step`` counts the steps trained before the change."""
         return self.controls.events
-
-    @property
-    def steps_per_second(self):
-        """The training speed over the last 50 steps; 0 before there are two."""
-        times = list(self._times)  # the other thread may empty it
-        if len(times) < 2 or times[-1] == times[0]:
-            return 0.0
-        return (len(times) - 1) / (times[-1] - times[0])
-
-    @property
-    def seconds_left(self):
-        pace = self.steps_per_second
-        return (self.target - self.step) / pace if pace else float("nan")
 
     def start(self, steps=None):
         """Train ``steps`` more steps, or to the end of the profile's plan; returns at once.
@@ -141,25 +103,31 @@ class Run(Background):
             raise ValueError(f"steps must be 1 or more, not {steps}.")
         self._settle()
         with contextlib.ExitStack() as held:
-            held.enter_context(self._alone())
-            if any(step > self.step and self._checkpoints.whole(step) for step in self._checkpoints.steps()):
-                raise RuntimeError(
-                    f"{self.directory} has gone on to step {self._checkpoints.steps()[-1]} since this Run was built "
-                    f"(step {self.step}): build it anew."
-                )
+            held.enter_context(self._checkpoints.alone(self.step))
             if isinstance(self.error, FloatingPointError):
                 self._go_back()
-            self.target = self.step + steps if steps else max(self.step, int(self.controls["total_steps"].numpy()))
-            if self.target > self.controls["total_steps"].numpy():
-                self.controls.ask("total_steps", self.target)  # past the plan: the rate falls to zero at the new end
+            plan = int(self.controls["total_steps"].numpy())
+            self.target = self.step + steps if steps else max(self.step, plan)
+            if self.target > plan:
+                self.controls.ask("total_steps", self.target)  # the rate falls to zero at the new end
                 self._serve()
-            self._times.clear()
             self._begin(self._train, held.pop_all())
 
-    def resume(self):
-        """Resume after ``pause``."""
-        self._times.clear()  # the pause must not count as the time of a step
-        super().resume()
+    def _go_back(self):
+        """Restore the last good checkpoint, but keep the current finite values of the controls."""
+        if not self._checkpoints.steps():
+            raise CheckpointError(f"{self.directory} has no checkpoint to go back to: build the run anew.")
+        now = self.controls.values_now()
+        self._continue()
+        with self._checkpoints.writing("The record of the controls"):
+            self.controls.decide(self.step, now)
+
+    def _continue(self):
+        """Restore the newest checkpoint, if there is one; return the circumstances that differ."""
+        self.history, differ = self._checkpoints.restore()
+        self.controls.restore(self.step)
+        self.target = max(self.step, int(self.controls["total_steps"].numpy()))
+        return differ
 
     def set(self, name, value):
         """Change a control: before the next step during training, otherwise at once (watchers run in this thread)."""
@@ -169,7 +137,7 @@ class Run(Background):
                 self._news.notify_all()
                 return
         self._settle()
-        with self._alone():
+        with self._checkpoints.alone(self.step):
             self.controls.ask(name, value)
             if not self._checkpoints.steps():
                 self._save()  # events.log without a checkpoint would look like a damaged run
@@ -180,16 +148,6 @@ class Run(Background):
         """Translate test pictures both ways: ``{name: uint8 (n, height, width, 3)}``; see ``samples.make``."""
         return samples.make(self.gan, *self._tests)
 
-    def remark(self, text, error=None):
-        """Add ``text`` once, with the step, to ``remarks`` and, with the error's traceback, to ``log.txt``."""
-        if super().remark(text, error):
-            when = datetime.datetime.now().isoformat(" ", "seconds")
-            lines = [f"{when} step {self.step}: {text}\n", *(traceback.format_exception(error) if error else ())]
-            with contextlib.suppress(OSError):
-                self.directory.mkdir(parents=True, exist_ok=True)
-                with open(self.directory / "log.txt", "a", encoding="utf-8", errors="backslashreplace") as log:
-                    log.writelines(lines)
-
     # What the training thread does
 
     def _train(self):
@@ -197,40 +155,35 @@ class Run(Background):
         if self.step == 0 and not self._checkpoints.steps():
             self._save()  # then a run that is killed early resumes from the same networks
         if self.step < self.target:
-            lab = self.profile
-            data = pipeline.unpaired(self.root, lab.size, lab.batch_size, self.seed, start_step=self.step)
-            self._fit(data, self.target - self.step)
+            self._fit(self.target - self.step)
         self._serve()  # a slider may have moved after the last step
         if self.step not in files.by_step(self.directory / "samples", ".png"):
             self._keep_sample()
         self._save()
         return "finished" if self.step >= self.target else "stopped"
 
-    def _fit(self, data, steps):
+    def _fit(self, steps):
+        lab = self.profile
+        data = pipeline.unpaired(self.root, lab.size, lab.batch_size, self.seed, start_step=self.step)
+        between = tf.keras.callbacks.LambdaCallback(
+            on_train_batch_begin=lambda batch, logs: self.attempt(self._serve),
+            on_train_batch_end=lambda batch, logs: self._after_step(logs),
+        )
         try:
-            self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[_Worker(self), *self.callbacks])
+            self.gan.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[between, *self.callbacks])
         except tf.errors.InvalidArgumentError:
-            for domain in ("trainA", "trainB"):  # TensorFlow does not name a file that it cannot decode
+            for domain in TRAIN:  # TensorFlow does not name a file that it cannot decode
                 pipeline.refuse_unfit(folder.files(self.root, domain), thorough=True)
             raise
 
-    def _asked(self):
-        return self.controls.pending
-
-    def _serve(self):
-        """Set the controls to the values that are due at this step, and record them."""
-        with self._writing():
-            self.controls.apply(self.step)
-
-    def _after_step(self, logs):
-        step = self.step
-        self._refuse_broken("loss", [name for name, value in logs.items() if not np.isfinite(value)])
-        self._times.append(time.perf_counter())
-        for name, value in {"step": step, **logs}.items():
+    def _after_step(self, losses):
+        step, lab = self.step, self.profile
+        self._checkpoints.refuse_broken(step, losses)
+        for name, value in {"step": step, **losses}.items():
             self.history.setdefault(name, []).append(float(value))
-        if step % self.profile.sample_every == 0 or step == self.target:
+        if step % lab.sample_every == 0 or step == self.target:
             self._keep_sample()
-        if step % self.profile.checkpoint_every == 0:
+        if step % lab.checkpoint_every == 0:
             self._save()
         self._pass()
         self.gan.stop_training = self._stopping
@@ -241,160 +194,57 @@ class Run(Background):
 
     def _draw_sample(self):
         pictures = self.sample()
-        pictures |= samples.judge(self.gan, pictures)
-        self.samples = (self.step, pictures)
-        samples.keep(self.directory / "samples", self.step, pictures)
-
-    def _refuse_broken(self, what, broken):
-        if broken:
-            kept = self._checkpoints.steps()
-            back = f"then call start: it resumes from the last good checkpoint, step {kept[-1]}" if kept else ""
-            raise FloatingPointError(
-                f"The {what} became NaN or infinite at step {self.step} ({', '.join(broken)}). Choose a lower learning "
-                f"rate or smaller loss weights, {back or 'and build the run anew: no checkpoint is left'}."
-            )
-
-    def _refuse_broken_networks(self):
-        """Raise ``FloatingPointError`` if an output is not finite; a step's losses only tell of the old weights."""
-        a, b = (pictures[:1] for pictures in self._tests)
-        outputs = {name: getattr(self.gan, name)(real) for name, real in zip(NETWORKS, (a, b, a, b), strict=True)}
-        self._refuse_broken("output", [name for name in NETWORKS if not np.isfinite(outputs[name]).all()])
+        self.samples = (self.step, pictures | samples.judge(self.gan, pictures))
+        samples.keep(self.directory / "samples", *self.samples)
 
     def _save(self):
+        """Write a checkpoint and, at the plan's steps and at the end, the two generators."""
         self._refuse_broken_networks()
         self._checkpoints.save(self.step, self.history)
-        lab = self.profile
+        lab, ended = self.profile, self.step == self.target or self._stopping
         every = -(-lab.steps // lab.kept_generators // lab.checkpoint_every) * lab.checkpoint_every
-        ended = self.step == self.target or self._stopping
-        if self.step == 0 or (self.step % every and not ended):
-            return
-        for direction, network in (("ab", self.gan.generator_ab), ("ba", self.gan.generator_ba)):
+        for direction in ("ab", "ba") if self.step and (ended or self.step % every == 0) else ():
             path = self.directory / "generators" / files.named(self.step, f"-{direction}")
             card = {"data": self.root.name, "direction": direction, "steps": self.step, "seed": self.seed}
-            with self._writing():
-                generators.save_generator(network, path, **card)
+            with self._checkpoints.writing("A generator"):
+                generators.save_generator(getattr(self.gan, f"generator_{direction}"), path, **card)
 
-    @contextlib.contextmanager
-    def _writing(self):
-        try:
-            yield
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.directory} could not be written to ({error}). Is the disk full? Checkpoints are untouched: "
-                f"{self._checkpoints.steps() or 'none'}. Make room, then call start to resume."
-            ) from error
+    def _refuse_broken_networks(self):
+        a, b = (pictures[:1] for pictures in self._tests)  # a step's losses only tell of the old weights
+        outputs = {name: getattr(self.gan, name)(x) for name, x in zip(NETWORKS, (a, b, a, b), strict=True)}
+        self._checkpoints.refuse_broken(self.step, outputs)
 
-    # Resuming
+    def _asked(self):
+        return self.controls.pending
 
-    def _tracked(self):
-        parts = (*NETWORKS, "generator_optimizer", "discriminator_optimizer", "pool_a", "pool_b", "step")
-        return {name: getattr(self.gan, name) for name in parts} | self.controls
-
-    def _identity(self):
-        """The settings that a checkpoint must share to be resumed here."""
-        lab, specs = self.profile, {name: getattr(getattr(self.gan, name), "spec", None) for name in NETWORKS}
-        return {
-            "networks": specs,
-            "data": self.root.name,
-            "pictures": self._pictures,
-            "seed": self.seed,
-            "size": lab.size,
-            "batch_size": lab.batch_size,
-            "pool_size": self.gan.pool_a.size,
-            "pool_seed": self.gan.pool_a.seed,
-            "constant_steps": lab.constant_steps,
-            "discriminator_pace": lab.discriminator_pace,
-            "Keras": layers.KERAS,
-        }
-
-    def _circumstances(self):
-        """The settings that change the last bits of a resumed run, but not the experiment."""
-        threads, cores = tf.config.threading, os.cpu_count()
-        return {
-            "TensorFlow": tf.__version__,
-            "threads in an operation": threads.get_intra_op_parallelism_threads() or cores,
-            "operations at a time": threads.get_inter_op_parallelism_threads() or cores,
-            "jit_compile": self.gan.jit_compile,
-        }
-
-    @contextlib.contextmanager
-    def _alone(self):
-        """Hold the folder's lock, so that one ``Run`` at a time works in it; the lock file lies beside the folder."""
-        place = self.directory.resolve()
-        with contextlib.ExitStack() as held:
-            with self._writing():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    held.enter_context(files.lock(place.with_name(f".{place.name}.lock"), wait=False))
-                except BlockingIOError:
-                    raise RuntimeError(
-                        f"Another Run trains in {self.directory}, in this notebook or another program. Wait for it "
-                        "(run.wait()) or stop it (run.stop(); TrainingPanel(run) shows its panel), or choose another "
-                        "directory."
-                    ) from None
-            yield
-
-    def _go_back(self):
-        """Restore the last good checkpoint, but keep the current finite values of the controls."""
-        if not self._checkpoints.steps():
-            raise CheckpointError(f"{self.directory} has no checkpoint to go back to: build the run anew.")
-        now = self.controls.values_now()
-        self._continue()
-        with self._writing():
-            self.controls.decide(self.step, now)
-
-    def _continue(self):
-        code = {name: float(control.numpy()) for name, control in self.controls.items()}
-        kept = self._checkpoints.restore()
-        if kept:
-            self.history, circumstances = kept
-        else:
-            self._refuse_rest()
-        self.controls.restore(self.step)
-        self.target = max(self.step, int(self.controls["total_steps"].numpy()))
-        if kept:
-            self._remark_differences(code, circumstances)
-
-    def _refuse_rest(self):
-        """Raise ``CheckpointError`` if the folder has parts of a run, but no checkpoint."""
-        rest = [name for name in ("samples", "generators", "events.log") if os.path.lexists(self.directory / name)]
-        if rest:
-            raise CheckpointError(
-                f"{self.directory} has {', '.join(rest)} of an earlier run, but no checkpoint to resume from. Choose "
-                "another directory or put its folder checkpoints back; to begin anew, delete all of it."
-            )
-
-    def _remark_differences(self, code, circumstances):
-        """Remark which settings of the code the resumed run overrides, and what changes its last bits."""
-        holds = self.controls.values_now()
-        differ = [f"{name} {holds[name]:g} (code: {code[name]:g})" for name in code if holds[name] != code[name]]
-        if differ:
-            self.remark(
-                f"Resumes the run in {self.directory.name} from step {self.step}, with that run's settings, not the "
-                f"code's: {', '.join(differ)}. To change one, move its slider or call run.set(name, value). For a new "
-                "experiment choose another directory."
-            )
-        changed = [
-            f"{name} {value} (before: {circumstances[name]})"
-            for name, value in self._circumstances().items()
-            if circumstances.get(name, value) != value
-        ]
-        if changed:
-            self.remark(
-                f"The last bits of this run will differ from an uninterrupted run's: {', '.join(changed)}. For the "
-                "same bits, resume it with the old settings. The experiment is the same."
-            )
+    def _serve(self):
+        """Set the controls to the values that are due at this step, and record them."""
+        with self._checkpoints.writing("The record of the controls"):
+            self.controls.apply(self.step)
 
 
-class _Worker(tf.keras.callbacks.Callback):
-    """Call a ``Run`` before and after each step of ``fit``."""
+def identity(run):
+    """Return the settings that a checkpoint must share to be resumed by ``run``."""
+    gan, lab, root = run.gan, run.profile, run.root
+    return {
+        "networks": {name: getattr(getattr(gan, name), "spec", None) for name in NETWORKS},
+        "data": root.name,
+        "pictures": {part: {p.name: f"{p.stat().st_size} bytes" for p in folder.files(root, part)} for part in TRAIN},
+        "seed": run.seed,
+        "pool_size": gan.pool_a.size,
+        "pool_seed": gan.pool_a.seed,
+        "Keras": layers.KERAS,
+        **{name: getattr(lab, name) for name in ("size", "batch_size", "constant_steps", "discriminator_pace")},
+    }
 
-    def __init__(self, run):
-        super().__init__()
-        self.run = run
 
-    def on_train_batch_begin(self, batch, logs=None):
-        self.run.attempt(self.run._serve)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.run._after_step(logs)
+def remark_differences(run, code, changed):
+    """Remark which controls, as the ``code`` set them, a resumed ``run`` overrides, and what changes its last bits."""
+    holds = run.controls.values_now()
+    if differ := [f"{name} {holds[name]:g} (code: {code[name]:g})" for name in code if holds[name] != code[name]]:
+        run.remark(
+            f"Resumes from step {run.step} with the settings of {run.directory.name}: {', '.join(differ)}. To change "
+            "one, move its slider or call run.set(name, value). For a new experiment choose another directory."
+        )
+    if changed:
+        run.remark(f"The last bits will differ from an uninterrupted run's: before, it had {', '.join(changed)}.")

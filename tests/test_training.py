@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import threading
+import time
 import types
 
 import numpy as np
@@ -81,6 +82,8 @@ def test_another_run_in_the_folder_is_refused_until_the_first_has_ended(make_gan
     run.wait(120)
     with pytest.raises(RuntimeError, match=r"has gone on to step 3 since this Run was built \(step 0\)"):
         other.start()
+    with pytest.raises(RuntimeError, match="has gone on to step 3"):
+        other.set("cycle", 1)  # it would write its own record of the controls over the other's
     again = Run(make_gan(), orchard_root, tiny, tmp_path / "run")  # an idle run holds no lock
     again.start(1)
     again.wait(120)
@@ -503,11 +506,11 @@ def test_another_image_size_is_refused_in_few_words(begun, make_gan, orchard_roo
 
 @pytest.mark.parametrize("name, value", [("threads in an operation", 99), ("TensorFlow", "1.0"), ("jit_compile", True)])
 def test_what_changes_the_last_bits_is_said(begun, make_gan, orchard_root, tiny, monkeypatch, name, value):
-    kept = Run._circumstances
-    monkeypatch.setattr(Run, "_circumstances", lambda self: {**kept(self), name: value})
+    kept = training.circumstances
+    monkeypatch.setattr(training, "circumstances", lambda jit_compile: {**kept(jit_compile), name: value})
     run = Run(make_gan(loss_weights=cyclegan.LossWeights(cycle=4)), orchard_root, tiny, begun)
     ((_, text),) = run.remarks
-    assert f"{name} {value} (before: {kept(run)[name]})" in text and "last bits" in text
+    assert f"{name} {kept(False)[name]} instead of {value}" in text and "last bits" in text
 
 
 def test_an_old_checkpoint_that_cannot_be_deleted_ends_nothing(begun, make_gan, orchard_root, tiny):
@@ -662,17 +665,17 @@ def test_stop_before_the_first_sample_keeps_one(make_gan, orchard_root, tiny, tm
 
 def test_a_pause_is_no_steps_time(make_gan, orchard_root, tiny, tmp_path, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock.__setitem__(0, clock[0] + 1) or clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.__setitem__(0, clock[0] + 1) or clock[0])
     run, paused = Run(make_gan(), orchard_root, tiny, tmp_path / "run"), threading.Event()
     run.watchers.append(lambda: run.step == 6 and run.state == "training" and (run.pause(), paused.set()))
     run.start()
     assert paused.wait(120)
     clock[0] += 1000
-    left = []
-    run.watchers.append(lambda: run.step == 9 and left.append(run.seconds_left))
+    seen = []
+    run.watchers.append(lambda: run.step == 9 and seen.append(run.steps_per_second))
     run.resume()
     run.wait(120)
-    assert left[0] == pytest.approx(3)  # a second a step
+    assert seen[0] == pytest.approx(1)  # a second a step
 
 
 def test_a_slider_moved_while_paused_is_kept_at_once(make_gan, orchard_root, tiny, tmp_path):

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from labutils import checkpoints, datasets, metrics, samples
+from labutils import datasets, metrics, samples
+from labutils.base import files
 from labutils.dashboard import TrainingPanel, parts
 from labutils.dashboard import training as dashboard
 from labutils.figures import drawing
@@ -353,7 +354,7 @@ def test_the_sliders_follow_a_change_made_by_code_and_take_no_part_in_it(panel):
 @pytest.mark.parametrize("seen_by", ["thread", "person"])
 def test_a_move_made_while_the_thread_shows_what_holds_is_not_lost(panel, monkeypatch, seen_by):
     run, shown, slider = panel.run, panel._shown_as, panel.sliders["cycle"]
-    run._working = True  # as if it trained: what is set waits for the next step
+    run.running = True  # as if it trained: what is set waits for the next step
     if seen_by == "person":  # the thread put the slider back before its handler was called
         panel._move("cycle", 5.0)
     else:  # a person moves it just before the thread puts it back
@@ -368,14 +369,14 @@ def test_a_move_made_while_the_thread_shows_what_holds_is_not_lost(panel, monkey
         monkeypatch.setattr(panel, "_shown_as", moved)
         panel._show_controls()
     assert run.controls.pending == {"cycle": 5.0}
-    run._working = False
+    run.running = False
 
 
 def test_recorded_moves_are_replayed_with_a_panel_attached(make_gan, orchard_root, tiny, tmp_path):
     moves = [(1, "cycle", 4.0), (2, "cycle", 6.0)]
     Run(make_gan(), orchard_root, tiny, tmp_path / "run")._save()
     lines = "".join(json.dumps(move) + "\n" for move in moves)
-    (tmp_path / "run" / "events.log").write_bytes(checkpoints.sealed(lines.encode()))
+    (tmp_path / "run" / "events.log").write_bytes(files.sealed(lines.encode()))
     panel = TrainingPanel(Run(make_gan(), orchard_root, tiny, tmp_path / "run"))
     panel.start.click()
     panel.run.wait(600)

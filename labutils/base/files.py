@@ -209,6 +209,19 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sealed(data):
+    """Put a line with the SHA-256 of the bytes ``data`` above them."""
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def unsealed(data):
+    """Return the bytes that ``sealed`` was given; ``ValueError`` if one has changed since."""
+    inside = data.partition(b"\n")[2]
+    if sealed(inside) != data:
+        raise ValueError("its SHA-256 differs")
+    return inside
+
+
 def by_step(folder, ending=""):
     """Find the files in ``folder`` named ``step-00000100`` + ``ending``: ``{step: path}``, lowest step first.
 

@@ -182,7 +182,9 @@ class TrainingPanel(parts.Watching):
         if run.state == "building the graph":
             text += " (a few seconds at 64 px, up to half a minute at 256)"
         if run.state == "training":
-            text += f" · {run.steps_per_second:.1f} steps a second · {_minutes(run.seconds_left)} left"
+            pace = run.steps_per_second
+            left = _minutes((run.target - run.step) / pace if pace else float("nan"))
+            text += f" · {pace:.1f} steps a second · {left} left"
         if run.state == "failed":
             text += f" · {run.error}"
         self.status.value = text
@@ -204,7 +206,7 @@ class TrainingPanel(parts.Watching):
                 words[-1] += f" ({pending[name]:.3g} from the next step)"
             elif np.isfinite(self._shown_as(name)):
                 slider.value = self._shown_as(name)  # changed by run.set, or by a resumed run
-        rate = f"by the schedule the rate is now {run.learning_rate:.2g}"
+        rate = f"by the schedule the rate is now {float(run.schedule(run.step)):.2g}"
         self.controls.value = Markup("<b>Current values:</b> {}; {}.").format(", ".join(words), rate)
         events = self._events()
         lines = Markup("").join(Markup("<li>step {}: {} = {:.3g}</li>").format(*event) for event in events[-8:])
