@@ -125,8 +125,8 @@ def _card(path):
 def _filled(path, spec, name):
     """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless the arrays are exactly its own.
 
-    Keras alone would accept a file with more or other layers. The shapes are compared while the network is built, so
-    a card cannot make it larger than the file.
+    Keras alone would accept a file with more or other layers. A kernel that the file does not have is refused before
+    it takes memory, so a card cannot make the network larger than the file.
     """
     from labutils import models
 
@@ -135,8 +135,14 @@ def _filled(path, spec, name):
     held = Counter((array.shape, array.dtype.kind) for array in numbers)
     if spec.get("kind") == "patch_discriminator":
         raise ValueError("it is a discriminator.")
-    kernels = Counter({shape: count for (shape, kind), count in held.items() if len(shape) == 4})
-    model = models.build(spec, name=name, kernels=kernels)
+    left = held.copy()
+
+    def claim(shape):
+        left[shape, "f"] -= 1
+        if left[shape, "f"] < 0:
+            raise ValueError(f"another architecture: only the network has one more kernel of {shape}.")
+
+    model = models.build(spec, name=name, claim=claim)
     wanted = Counter((weight.shape, weight.dtype.kind) for weight in model.get_weights())
     if held != wanted:
         shapes = [f"{name} {[*(these - those)][:3]}" for name, these, those in
