@@ -11,11 +11,11 @@ import io
 import json
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from labutils import cyclegan, models, profile, published, training
+from labutils import profile, published
 from labutils.base import console
+from labutils.extras import mistakes
 from labutils.figures import plots
 
 SHEETS = {
@@ -26,40 +26,15 @@ SHEETS = {
     "5": "no pool",
     "healthy": None,
 }
-LOSSES = {
-    "adversarial (generators)": ("adversarial_ab", "adversarial_ba"),
-    "discriminators": ("discriminator_a", "discriminator_b"),
-    "cycle": ("cycle_a", "cycle_b"),
-    "identity": ("identity_a", "identity_b"),
-}
 SIDES = (("real_a", "fake_b", "cycled_a", "same_a"), ("real_b", "fake_a", "cycled_b", "same_b"))
 COLUMNS, TILE, LABEL = 4, 96, 74  # pictures a side; pixels
-
-
-def broken(mistake, lab, root, seed):
-    """Make a ``Run`` of the profile ``lab`` without the mask and with one mistake, as in lesson 3."""
-    plain = dataclasses.replace(lab, generator={**lab.generator, "attention": False})
-    changes = {
-        None: {},
-        "no cycle loss": {"loss_weights": {**lab.loss_weights, "cycle": 0.0}},
-        "no identity loss": {"loss_weights": {**lab.loss_weights, "identity": 0.0}},
-        "no pool": {"pool_size": 0},
-        "batch norm": {"generator": {**plain.generator, "normalization": "batch"}},
-        "strong discriminators": {"loss_weights": {**lab.loss_weights, "adversarial": 0.05}},
-    }
-    wrong = dataclasses.replace(plain, **changes[mistake])
-    tf.keras.utils.set_random_seed(seed)
-    weights = cyclegan.LossWeights(**wrong.loss_weights)
-    gan = cyclegan.CycleGAN(*models.networks(wrong), loss_weights=weights, pool_size=wrong.pool_size)
-    directory = profile.home("runs", f"{mistake or 'healthy'}-sheet".replace(" ", "-"))
-    return training.Run(gan, root, wrong, directory, seed=seed)
 
 
 def sheet(pictures, history):
     """Draw test pictures of both directions, with the losses below them, as one picture."""
     width = 2 * (LABEL + COLUMNS * (TILE + 2))
     curves = plots.curves(
-        {name: (history["step"], np.mean([history[key] for key in keys], axis=0)) for name, keys in LOSSES.items()},
+        plots.loss_series(history),
         smooth=50,
         size=(width / 100, 2.3),
     )
@@ -91,7 +66,8 @@ def main():
     place = profile.home("docs", "mistakes")
     place.mkdir(parents=True, exist_ok=True)
     for name in options.sheets or SHEETS:
-        run = broken(SHEETS[name], lab, root, options.seed)
+        directory = profile.home("runs", f"{SHEETS[name] or 'healthy'}-sheet".replace(" ", "-"))
+        run = mistakes.run(SHEETS[name], lab, root, directory, options.seed)
         run.start()
         run.wait()
         sheet(run.sample(), run.history).save(place / f"{name}.jpg", quality=80)

@@ -18,7 +18,7 @@ import numpy as np
 import tables
 import tensorflow as tf
 
-from labutils import cyclegan, measure, metrics, models, profile, published, training, translate
+from labutils import cyclegan, measure, metrics, models, profile, published, speed, training, translate
 from labutils.base import console
 
 CLASS = profile.load("class")
@@ -143,7 +143,7 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    cyclegan.share_cores()
+    speed.share_cores()
     for name in options.names:
         for seed in options.seeds:
             result = train(name, seed)

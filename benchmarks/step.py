@@ -1,9 +1,9 @@
 """Measure the speed of one training step as ratios in one run: the course's fused step against other methods.
 
-Each side has its own process, and the sides take turns. Ours runs as in lesson 3, with ``cyclegan.share_cores``. Theirs
+Each side has its own process, and the sides take turns. Ours runs as in lesson 3, with ``speed.share_cores``. Theirs
 uses the cores as TensorFlow or PyTorch does by default, except in the rows that say "shared".
 
-python benchmarks/step.py                       # every row, about 25 minutes on two idle cores
+python benchmarks/step.py                       # every row, about 12 minutes on two idle cores
 python benchmarks/step.py unet-64 matmul        # some rows; results are stored in benchmarks/results
 python benchmarks/step.py --write               # put the table of all stored rows into benchmarks/README.md
 python benchmarks/step.py --tiny                # 32 px, one repetition: only to check that it runs
@@ -20,8 +20,9 @@ import tables
 import textbook
 from tables import found
 
-from labutils import cyclegan, models, profile
+from labutils import cyclegan, models, profile, speed
 from labutils.base import console
+from labutils.measure import cost
 
 
 class Row:
@@ -51,38 +52,27 @@ class Row:
 
 
 ROWS = {
+    # against the tutorials' loops: small and large pictures, both generators
     "unet-64": Row("combined", 4.0, 64, 32),
     "unet-128": Row("combined", 2.2, 128, 32),
-    "resnet-64": Row("combined", 3.0, 64, 32, 6),
     "resnet-128": Row("combined", 1.7, 128, 32, 6),
-    "cores-class": Row("cores", None, 64),
-    "cores-unet-64": Row("cores", None, 64, 32),
-    "cores-unet-128": Row("cores", None, 128, 32),
-    "cores-resnet-64": Row("cores", None, 64, 32, 6),
-    "cores-resnet-128": Row("cores", None, 128, 32, 6),
-    "calls-class": Row("calls", None, 64),
-    "shared-unet-64": Row("combined, shared", None, 64, 32),
-    "shared-unet-128": Row("combined, shared", None, 128, 32),
-    "shared-resnet-64": Row("combined, shared", None, 64, 32, 6),
-    "shared-resnet-128": Row("combined, shared", None, 128, 32, 6),
-    "untuned-64": Row("combined, untuned", None, 64, 32),
     "composite-256": Row("composite", 1.5, 256, 64, 9),
+    # how much of that is the cores, and how much tf.data's tuning
+    "class": Row("cores", None, 64),
+    "shared-unet-64": Row("combined, shared", None, 64, 32),
     "untuned-256": Row("composite, untuned", None, 256, 64, 9),
-    "matmul": Row("matmul", 0.85, 256, 64, 9),
-    "torch-64": Row("torch", 1.3, 64, 32, 6),
+    # against another library, and against what the processor can do
     "torch-128": Row("torch", 1.3, 128, 32, 6),
-    "torch-128-wide": Row("torch", 1.1, 128, 64, 9),
     "torch-256": Row("torch", 1.3, 256, 64, 9),
+    "matmul": Row("matmul", 0.85, 256, 64, 9),
 }
 WORDS = {
     "combined": "combined model: `predict` ×2, `train_on_batch` ×5",
     "composite": "two composite models, as in the end-to-end tutorial",
     "combined, shared": "combined model, with `share_cores` too",
-    "combined, untuned": "combined model, without tf.data's tuning",
     "composite, untuned": "two composite models, without tf.data's tuning",
     "torch": "PyTorch, the paper's recipe written plainly",
     "cores": "the same step without `share_cores`",
-    "calls": "the same step, one in each call of `tf.function`; ours: ten (`steps_per_execution`)",
     "matmul": "share of the float32 matrix-multiply rate",
 }
 
@@ -90,12 +80,12 @@ WORDS = {
 SMALL, PRODUCT = 32, 4096  # the size with --tiny; the side of the matrices
 
 
-def fused(networks, pictures, **settings):
-    """Return the course's loop: ``fit`` for a given number of steps; ``settings`` go to ``compile``."""
+def fused(networks, pictures):
+    """Return the course's loop: ``fit`` for a given number of steps."""
     import tensorflow as tf
 
     gan = cyclegan.CycleGAN(*networks)
-    gan.compile(**settings)
+    gan.compile()
     data = tf.data.Dataset.from_tensors(pictures).repeat()
     return lambda steps: gan.fit(data, steps_per_epoch=steps, verbose=0)
 
@@ -108,37 +98,20 @@ def repeated(step, pictures):
     return run
 
 
-def convolution_flops(model):
-    """List the floating-point operations of one pass of one picture, convolution by convolution.
-
-    Counts a multiplication and an addition for every weight at every place. Normalisation, activation and the
-    optimizer (together under 1 %) are not matrix products and do not count.
-    """
-    import tensorflow as tf
-
-    counts, transposed = [], tf.keras.layers.Conv2DTranspose
-    for layer in model.layers:
-        if isinstance(layer, (tf.keras.layers.Conv2D, transposed)):
-            # in a transposed convolution each input pixel meets all weights
-            place = layer.input.shape if isinstance(layer, transposed) else layer.output.shape
-            counts.append(2 * place[1] * place[2] * int(np.prod(layer.kernel.shape)))
-    return counts
-
-
 def step_flops(generator, discriminator):
     """Count the operations of one step of batch 1, with plain convolutions and nothing computed twice.
 
-    A pass costs 1, its gradient for the weights 1, and its gradient for the layer's input 1. The first layer needs
-    the last only where its input was generated.
+    A multiply-add is two operations. A pass costs 1, its gradient for the weights 1, and its gradient for the layer's
+    input 1. The first layer needs the last only where its input was generated.
 
     Each generator processes three pictures (real, real of its own target, generated), each with gradients for the
     weights. Each discriminator processes the generated picture with gradients for its input only. It then processes a
     real picture and one from the pool with gradients for its weights.
     """
-    generator, discriminator = convolution_flops(generator), convolution_flops(discriminator)
+    generator, discriminator = cost.multiply_adds(generator), cost.multiply_adds(discriminator)
     generators = 9 * sum(generator) - 2 * generator[0]
     discriminators = 2 * sum(discriminator) + 6 * sum(discriminator) - 2 * discriminator[0]
-    return 2 * (generators + discriminators)
+    return 2 * 2 * (generators + discriminators)  # two of each
 
 
 def tune_nothing():
@@ -164,12 +137,11 @@ def work(row, side, size, product):
 
     pictures = tuple(np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32") for _ in "ab")
     against, _, changed = row.against.partition(", ")
-    if side == "ours" or changed == "shared" or against == "calls":
-        cyclegan.share_cores()
+    if side == "ours" or changed == "shared":
+        speed.share_cores()
     tf.keras.utils.set_random_seed(0)
-    if side == "ours" or against in ("cores", "calls"):
-        ten = {"steps_per_execution": 10} if (side, against) == ("ours", "calls") else {}
-        run = fused(row.build(size), pictures, **ten)
+    if side == "ours" or against == "cores":
+        run = fused(row.build(size), pictures)
     elif row.against == "matmul":
         run = multiply(product)
     elif row.against == "torch":
@@ -204,7 +176,7 @@ def measure(name, tiny):
     """Measure a row: medians of both sides' seconds a step and of their ratio, and the extremes of the ratio."""
     row = ROWS[name]
     heavy = row.filters and row.size * row.filters > 128 * 32
-    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (50, 15) if row.against == "calls" else (5, 15)
+    steps, repeats = (1, 1) if tiny else (1, 5) if heavy else (5, 15)
     with process(name, "ours", tiny) as ours, process(name, "theirs", tiny) as theirs:
         ours(steps), theirs(steps)  # builds graphs
         times = np.array([[ours(steps), theirs(steps)] for _ in range(repeats)])

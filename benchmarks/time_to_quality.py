@@ -17,7 +17,7 @@ import tables
 import tensorflow as tf
 import textbook
 
-from labutils import cyclegan, layers, metrics, models, profile, published, training
+from labutils import cyclegan, layers, metrics, models, profile, published, speed, training
 from labutils.base import console
 from labutils.datasets import pipeline
 from labutils.extras.presets import PRESETS
@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--side", choices=SIDES, help="only this side")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
-    cyclegan.share_cores()  # for both sides, as lesson 3 does
+    speed.share_cores()  # for both sides, as lesson 3 does
     for seed in range(
         0 if options.write else options.seeds
     ):  # seed by seed, so that both sides run under the same conditions

@@ -16,10 +16,10 @@ import numpy as np
 import step
 import tables
 
-from labutils import cyclegan
+from labutils import speed
 from labutils.base import console
 
-ROWS = {"class": ("cores-class", 50), "resnet-256": ("torch-256", 2)}  # a row of step.py, and how many steps
+ROWS = {"class": ("class", 50), "resnet-256": ("torch-256", 2)}  # a row of step.py, and how many steps
 KINDS = {  # of TensorFlow's kernels, by their names
     "convolutions": r"Conv2D",
     "products in ours": r"MatMul|Transpose$",
@@ -56,7 +56,7 @@ def measure(name):
     import tensorflow as tf
 
     row, steps = step.ROWS[ROWS[name][0]], ROWS[name][1]
-    cyclegan.share_cores()
+    speed.share_cores()
     pictures = tuple(
         np.random.default_rng(0).uniform(-1, 1, (1, row.size, row.size, 3)).astype("float32") for _ in "ab"
     )

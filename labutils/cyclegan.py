@@ -3,31 +3,11 @@
 Paper: Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks".
 """
 
-import os
-import warnings
 from dataclasses import dataclass, fields
 
 import tensorflow as tf
 
 from labutils import layers, losses, models
-
-
-def share_cores():
-    """Give each direction's networks a core on a machine with two cores: small pictures train faster.
-
-    By default TensorFlow splits every operation over both cores. Operations on 64 px are so short that the two
-    halves mostly wait for each other. With another number of cores nothing changes. Call it before TensorFlow's
-    first operation: later the setting is ignored, with a ``UserWarning``.
-    """
-    threads = tf.config.threading
-    if os.cpu_count() != 2 or threads.get_intra_op_parallelism_threads() == 1:
-        return
-    try:
-        threads.set_intra_op_parallelism_threads(1)  # threads in one operation
-        threads.set_inter_op_parallelism_threads(2)  # operations at the same time
-    except RuntimeError:
-        text = "TensorFlow is already in use: restart the kernel to train with one core for each direction."
-        warnings.warn(text, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -165,29 +145,28 @@ class CycleGAN(tf.keras.Model):
 
     def train_step(self, data):
         """Train the generators by one step, then the discriminators; return the losses by name."""
-        real_a, real_b = data
+        real_a, real_b = data  # (batch, height, width, 3), like all translations
         weight = self.loss_weights
         with tf.GradientTape() as tape:
-            # Six translations in four calls, if batching changes no result (see _both).
-            fake_b, same_b = self._both(self.generator_ab, real_a, real_b)
-            fake_a, same_a = self._both(self.generator_ba, real_b, real_a)
+            # Six translations: each picture to the other domain, to its own, and to the other and back.
+            fake_b, same_b = self._each(self.generator_ab, real_a, real_b)
+            fake_a, same_a = self._each(self.generator_ba, real_b, real_a)
             cycled_a = self.generator_ba(fake_b, training=True)
             cycled_b = self.generator_ab(fake_a, training=True)
-            adversarial_ab = losses.adversarial(self.discriminator_b(fake_b, training=True), real=True)
-            adversarial_ba = losses.adversarial(self.discriminator_a(fake_a, training=True), real=True)
+            scores_b = self.discriminator_b(fake_b, training=True)  # (batch, rows, columns, 1)
+            adversarial_ab = losses.adversarial(scores_b, real=True)
+            scores_a = self.discriminator_a(fake_a, training=True)
+            adversarial_ba = losses.adversarial(scores_a, real=True)
             cycle_a, cycle_b = losses.cycle(real_a, cycled_a), losses.cycle(real_b, cycled_b)
             identity_a, identity_b = losses.identity(real_a, same_a), losses.identity(real_b, same_b)
-            total = (
-                weight.adversarial * (adversarial_ab + adversarial_ba)
-                + weight.cycle * (cycle_a + cycle_b)
-                + weight.identity * (identity_a + identity_b)
-            )
+            total = weight.adversarial * (adversarial_ab + adversarial_ba) + weight.cycle * (cycle_a + cycle_b)
+            total += weight.identity * (identity_a + identity_b)
         self._apply(tape, total, self.generator_variables, self.generator_optimizer)
 
-        pooled_a, pooled_b = self.pool_a.query(fake_a, self.step), self.pool_b.query(fake_b, self.step)
+        shown_a, shown_b = self.pool_a.query(fake_a, self.step), self.pool_b.query(fake_b, self.step)
         with tf.GradientTape() as tape:
-            discriminator_a = losses.discriminator(*self._both(self.discriminator_a, real_a, pooled_a))
-            discriminator_b = losses.discriminator(*self._both(self.discriminator_b, real_b, pooled_b))
+            discriminator_a = losses.discriminator(*self._each(self.discriminator_a, real_a, shown_a))
+            discriminator_b = losses.discriminator(*self._each(self.discriminator_b, real_b, shown_b))
             both = discriminator_a + discriminator_b
         self._apply(tape, both, self.discriminator_variables, self.discriminator_optimizer)
 
@@ -205,8 +184,8 @@ class CycleGAN(tf.keras.Model):
         }
 
     @staticmethod
-    def _both(network, first, second):
-        """Apply ``network`` to two batches: as one, which is faster, unless that would mix their statistics."""
+    def _each(network, first, second):
+        """Apply ``network`` to both batches: joined to one, which is faster, unless that mixes their statistics."""
         if not models.per_picture(network):
             return network(first, training=True), network(second, training=True)
         return tf.split(network(tf.concat([first, second], axis=0), training=True), 2)

@@ -117,7 +117,8 @@ def _card(path):
 def _filled(path, spec, name):
     """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless the arrays are exactly its own.
 
-    The shapes are compared while the network is built, so a card cannot make it larger than the file.
+    A kernel that the file does not have is refused before it takes memory, so a card cannot make the network larger
+    than the file.
     """
     from labutils import models
 
@@ -125,7 +126,14 @@ def _filled(path, spec, name):
         held = Counter((x.shape, x.dtype.kind) for key, x in arrays.items() if not key.startswith("optimizer"))
     if spec.get("kind") == "patch_discriminator":
         raise ValueError("it is a discriminator.")
-    model = models.build(spec, name=name, kernels=Counter(shape for shape, _ in held.elements() if len(shape) == 4))
+    left = held.copy()
+
+    def claim(shape):
+        left[shape, "f"] -= 1
+        if left[shape, "f"] < 0:
+            raise ValueError(f"another architecture: only the network has one more kernel of {shape}.")
+
+    model = models.build(spec, name=name, claim=claim)
     fresh = model.get_weights()
     wanted = Counter((x.shape, x.dtype.kind) for x in fresh)
     if held != wanted:

@@ -61,12 +61,7 @@ class InstanceNormalization(tf.keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-        }
+        return {**super().get_config(), "epsilon": self.epsilon, "center": self.center, "scale": self.scale}
 
 
 @tf.keras.utils.register_keras_serializable("labutils")
@@ -133,36 +128,3 @@ class AttentionBlend(tf.keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
-
-
-@tf.keras.utils.register_keras_serializable("labutils")
-class Dropout(tf.keras.layers.Layer):
-    """In training, set a share ``rate`` of the values to zero and multiply the others by 1 / (1 - rate).
-
-    The choice depends on ``seed`` (give each layer of a network another) and on the number of calls in training. That
-    number is a weight, so checkpoints hold it, and a resumed run drops the same values. With Keras' own ``Dropout`` it
-    would not. Shapes: any, the same in and out. ``rate``: in [0, 1), otherwise ``ValueError``. Paper: Srivastava et
-    al. 2014.
-    """
-
-    def __init__(self, rate, seed=0, **kwargs):
-        super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"The dropout rate must be at least 0 and below 1, not {rate}.")
-        self.rate, self.seed = rate, seed
-
-    def build(self, input_shape):
-        self.calls = self.add_weight(name="calls", shape=(), dtype="int64", initializer="zeros", trainable=False)
-        super().build(input_shape)
-
-    def call(self, inputs, training=False):
-        if not training:
-            return inputs
-        calls = self.calls.assign_add(1)
-        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed=[self.seed, calls])
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -36,13 +36,10 @@ class Profile:
     batch_size: int = 1
 
     def __post_init__(self):
-        least = dict.fromkeys(("size", "train", "test", "steps", "checkpoint_every", "sample_every"), 1)
-        least |= dict.fromkeys(("style_size", "style_steps", "kept_generators", "batch_size"), 1)
-        least |= dict.fromkeys(("constant_steps", "pool_size", "learning_rate", "discriminator_pace"), 0)
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if not lowest <= value < float("inf"):
-                raise ValueError(f"{name} of profile {self.name!r} must be {lowest} or more, not {value}.")
+        for name, kind in self.__annotations__.items():
+            least = int(name not in ("constant_steps", "pool_size", "learning_rate", "discriminator_pace"))
+            if kind in (int, float) and not least <= (value := getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name} of profile {self.name!r} must be {least} or more, not {value}.")
 
 
 PROFILES = {
@@ -102,10 +99,7 @@ PROFILES = {
 
 
 def load(name=None):
-    """Return the profile ``name``; by default the one in the variable ``LAB_PROFILE``, otherwise ``"class"``.
-
-    Raises ``ValueError`` for an unknown name.
-    """
+    """Return the profile ``name``; by default the variable ``LAB_PROFILE``, or "class". ``ValueError`` if unknown."""
     name = name or os.environ.get("LAB_PROFILE") or "class"
     if name not in PROFILES:
         raise ValueError(f"Unknown profile {name!r}: choose one of {', '.join(PROFILES)}.")
@@ -115,8 +109,7 @@ def load(name=None):
 def home(*parts):
     """Return a path inside the course's folder, independent of the working directory: ``home("docs")``.
 
-    If the variable ``LAB_HOME`` is set, ``home("data")`` and ``home("runs")`` are in that folder instead. A leading
-    ``~`` in it is the home folder.
+    If the variable ``LAB_HOME`` is set, ``data`` and ``runs`` are in that folder (``~``: the user's) instead.
     """
     elsewhere = os.environ.get("LAB_HOME") if parts and parts[0] in ("data", "runs") else None
     return place(elsewhere or Path(__file__).resolve().parents[1]).joinpath(*parts)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from labutils import models, profile
 from labutils.datasets import pipeline
+from labutils.measure import cost
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -92,7 +93,13 @@ def test_operations_are_counted_by_hand():
     generator = models.resnet_generator(8, filters=2, blocks=0, padding="zero")
     by_hand = [8 * 8 * 49 * 3 * 2, 4 * 4 * 9 * 2 * 4, 2 * 2 * 9 * 4 * 8, 2 * 2 * 9 * 8 * 4, 4 * 4 * 9 * 4 * 2]
     by_hand += [8 * 8 * 49 * 2 * 3]
-    assert step.convolution_flops(generator) == [2 * count for count in by_hand]
+    assert cost.multiply_adds(generator) == by_hand
+    discriminator = models.patch_discriminator(8, filters=2, strides=(2,))
+    assert cost.multiply_adds(discriminator) == [4 * 4 * 16 * 3 * 2, 4 * 4 * 16 * 2 * 1]
+    assert cost.values(discriminator) == 8 * 8 * 3 + 2 * (4 * 4 * 2) + 4 * 4  # picture, convolution, activation, scores
+    assert step.step_flops(generator, discriminator) == 4 * (
+        9 * sum(by_hand) - 2 * by_hand[0] + 8 * (4 * 4 * 16 * 8) - 2 * (4 * 4 * 16 * 6)
+    )
 
 
 def test_a_profile_is_summed_by_kernel(tmp_path):
@@ -134,7 +141,7 @@ def test_a_table_goes_between_its_markers(tmp_path, monkeypatch):
 
 def test_tables_are_made_of_what_was_kept(monkeypatch):
     row = {"ours": 0.1, "theirs": 0.5, "ratio": 5.0, "least": 4.0, "most": 6.0, "repeats": 7, "machine": "M"}
-    kept = {"step-unet-64": row, "step-torch-64": {"skipped": "no torch"}}
+    kept = {"step-unet-64": row, "step-torch-128": {"skipped": "no torch"}}
     kept |= {f"quality-course-{seed}": {"seconds": 100.0, "cap": 1800, "machine": "M"} for seed in range(3)}
     kept |= {f"quality-textbook-{seed}": {"seconds": None, "cap": 1800, "machine": "M"} for seed in range(3)}
     kept["style-loop"] = {"theirs": 3.0, "ours": 1.2, "note": "a note", "machine": "M"}

@@ -1,10 +1,13 @@
 """Lessons 3 and 4: right answers pass, and each likely mistake gets the hint that names it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from labutils.checks import check
+from labutils.extras import mistakes
 
 MISSING = dict.fromkeys(["one orange for all", "nothing changes", "a blue wall"])
 
@@ -167,3 +170,15 @@ def test_a_check_never_raises_for_a_student(capsys, monkeypatch):
 def test_an_unknown_exercise_is_the_authors_mistake_and_raises():
     with pytest.raises(ValueError, match="'3-adversary'.*3-adversarial"):
         check("3-adversary", None)
+
+
+def test_the_sheets_show_the_mistakes_that_can_be_trained(tiny, orchard_root, tmp_path):
+    changes = mistakes.changes(tiny)
+    assert sorted(changes) == sorted(SHEETS)
+    healthy, *broken = (mistakes.run(name, tiny, orchard_root, tmp_path / str(name)) for name in (None, *changes))
+    assert healthy.profile == dataclasses.replace(tiny, generator={**tiny.generator, "attention": False})
+    for run, change in zip(broken, changes.values(), strict=True):
+        assert run.profile == dataclasses.replace(healthy.profile, **change) != healthy.profile
+    assert [run.gan.pool_a.size for run in broken].count(0) == 1
+    with pytest.raises(ValueError, match="'no mask'.*no cycle loss"):
+        mistakes.run("no mask", tiny, orchard_root, tmp_path)

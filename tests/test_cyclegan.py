@@ -222,12 +222,12 @@ SHARED = """
 import os, warnings
 os.cpu_count = lambda: {cores}
 import tensorflow as tf
-from labutils import cyclegan, models
+from labutils import models, speed
 {before}
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    cyclegan.share_cores()
-    cyclegan.share_cores()  # the cell is run again
+    speed.share_cores()
+    speed.share_cores()  # the cell is run again
 threads = tf.config.threading
 tf.constant(1) + 1
 print(threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads(), len(caught))

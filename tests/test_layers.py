@@ -264,50 +264,6 @@ def test_a_graph_with_a_fast_convolution_leaves_when_its_user_does(graphs):
     assert graphs() == before
 
 
-class TestDropout:
-    ones = np.ones((2, 20, 20, 5), "float32")
-
-    def test_in_training_a_share_is_dropped_and_the_rest_enlarged(self):
-        y = layers.Dropout(0.2)(self.ones, training=True).numpy()
-        assert set(np.unique(y)) == {0, np.float32(1.25)}
-        assert 0.16 < np.mean(y == 0) < 0.24  # 4,000 coins: four standard deviations are 0.025
-
-    def test_otherwise_nothing_happens(self):
-        layer = layers.Dropout(0.5)
-        np.testing.assert_array_equal(layer(self.ones), self.ones)
-        np.testing.assert_array_equal(layer(self.ones, training=False), self.ones)
-        assert int(layer.calls) == 0
-
-    def test_pictures_calls_and_layers_have_masks_of_their_own(self):
-        layer, other = layers.Dropout(0.5), layers.Dropout(0.5, seed=1)
-        masks = [mask for one in (layer, layer, other) for mask in one(self.ones, training=True).numpy()]
-        for number, mask in enumerate(masks):
-            for before in masks[:number]:
-                assert 0.4 < np.mean(mask == before) < 0.6  # 2,000 coins each
-
-    def test_the_count_alone_says_where_it_goes_on(self):
-        layer, again = layers.Dropout(0.5, seed=3), layers.Dropout(0.5, seed=3)
-        masks = [layer(self.ones, training=True) for _ in range(3)]
-        again.build(self.ones.shape)
-        again.set_weights([np.int64(1)])
-        in_a_graph = tf.function(lambda x: again(x, training=True))
-        for mask in masks[1:]:
-            np.testing.assert_array_equal(in_a_graph(self.ones), mask)
-        assert again.trainable_weights == [] and int(again.calls) == 3
-
-    def test_the_gradient_is_the_mask(self):
-        x = tf.constant(self.ones)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layers.Dropout(0.5)(x, training=True)
-        np.testing.assert_array_equal(tape.gradient(y, x), y)
-
-    @pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
-    def test_a_rate_that_is_no_share_is_refused(self, rate):
-        with pytest.raises(ValueError, match="dropout rate"):
-            layers.Dropout(rate)
-
-
 @pytest.mark.parametrize(
     "layer",
     [
@@ -316,7 +272,6 @@ class TestDropout:
         layers.ReflectionPadding2D((1, 2)),
         layers.SizeMultiple(4),
         layers.AttentionBlend(),
-        layers.Dropout(0.3, seed=2),
     ],
 )
 def test_configuration_round_trip(layer):

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from make_weights_fixture import COUNT, DATA, NETWORKS
+from make_weights_fixture import DATA, NETWORKS
 
-from labutils import models, translate
-from labutils.layers import Conv2D, Dropout
+from labutils import models, profile, translate
+from labutils.figures import diagrams
+from labutils.layers import Conv2D
 
 
 def conv(kernel, inputs, outputs):
@@ -152,7 +153,7 @@ def test_seen_by_is_what_the_gradient_touches(strides, row, column):
     with tf.GradientTape() as tape:
         score = model(x)[0, row, column, 0]
     touched = np.abs(tape.gradient(score, x).numpy()[0]).sum(-1) > 0
-    top, left, bottom, right = models.seen_by(model, row, column)
+    top, left, bottom, right = diagrams.seen_by(model, row, column)
     assert bottom - top == right - left == models.receptive_field(model)
     expected = np.zeros((64, 64), bool)
     expected[max(top, 0) : bottom, max(left, 0) : right] = True
@@ -161,9 +162,9 @@ def test_seen_by_is_what_the_gradient_touches(strides, row, column):
 
 def test_seen_by_refuses_what_is_not_there():
     with pytest.raises(ValueError, match="the grid is 8 by 8"):
-        models.seen_by(models.patch_discriminator(32, filters=2, strides=(2, 2)), 8, 0)
+        diagrams.seen_by(models.patch_discriminator(32, filters=2, strides=(2, 2)), 8, 0)
     with pytest.raises(ValueError, match="image_size"):
-        models.seen_by(models.patch_discriminator(filters=2, strides=(2, 2)), 0, 0)
+        diagrams.seen_by(models.patch_discriminator(filters=2, strides=(2, 2)), 0, 0)
 
 
 # --- spec and build ---
@@ -194,7 +195,6 @@ def test_spec_holds_every_argument():
         "attention": True,
         "leaky": True,
         "activation_first": False,
-        "dropout": 0.0,
     }
 
 
@@ -243,33 +243,30 @@ def test_concatenating_blocks_grow_the_next_convolution():
     assert channels == {"add": [8, 8, 8, 8, 8, 8], "concatenate": [8, 8, 16, 8, 24, 8]}
 
 
-# --- dropout ---
+# --- older cards ---
 
 
 @pytest.mark.parametrize(
-    "spec, follows",
+    "spec, former",
     [
-        # the channels it sees; a U-Net's way up has 16, 8, 4, 2 here, and dropout at the first three
-        ({"kind": "unet_generator", "levels": 5}, [16, 8, 4]),
-        ({"kind": "unet_generator", "levels": 2}, [2]),
-        ({"kind": "resnet_generator", "blocks": 2}, [8, 8]),
+        ({"kind": "unet_generator", "filters": 4, "levels": 2}, {"dropout": 0.0}),
+        ({"kind": "resnet_generator", "filters": 2, "blocks": 1}, {"dropout": 0.0}),
+        ({"kind": "patch_discriminator", "filters": 2}, {"max_filters": 512}),
     ],
 )
-def test_where_dropout_sits(spec, follows):
-    model = models.build({**spec, "image_size": 32, "filters": 2, "dropout": 0.5})
-    drops = [layer for layer in model.layers if isinstance(layer, Dropout)]
-    assert [layer.input.shape[-1] for layer in drops] == follows
-    assert len({layer.seed for layer in drops}) == len(drops) and {layer.rate for layer in drops} == {0.5}
-    x = random_pictures(1, 32, 32, 3)
-    np.testing.assert_array_equal(model(x), model(x))
-    assert np.abs(model(x, training=True) - model(x, training=True)).max() > 0.01
+def test_a_spec_with_the_former_fields_is_still_built_if_they_do_nothing(spec, former):
+    model = models.build({**spec, **former})
+    assert model.spec == models.build(spec).spec and not former.keys() & model.spec.keys()
+    for name in former:
+        with pytest.raises(ValueError, match=f"cannot be built.*{name}"):
+            models.build({**spec, name: 0.5})
 
 
-def test_a_spec_from_before_dropout_has_none():
-    spec = models.unet_generator(16, filters=4, levels=2).spec
-    without = {name: value for name, value in spec.items() if name != "dropout"}
-    model = models.build(without)
-    assert model.spec == spec and not any(isinstance(layer, Dropout) for layer in model.layers)
+@pytest.mark.parametrize("name", translate.shipped())
+def test_every_shipped_card_is_still_built(name):
+    card = json.loads(profile.home("pretrained", f"{name}.json").read_text(encoding="utf-8"))
+    model = models.build(card["spec"])
+    assert {field: card["spec"][field] for field in model.spec} == model.spec
 
 
 # --- weight files ---
@@ -282,8 +279,6 @@ def test_weights_saved_in_either_environment_give_the_same_pictures(name, made_b
     network = models.build(NETWORKS[name], name="generator_ab")
     network.load_weights(DATA / f"{made_by}_{name}.weights.h5")
     assert np.abs(saved[name] - network(saved["input"]).numpy()).max() < 1e-4
-    counts = [int(w) for w in network.get_weights() if w.shape == ()]
-    assert counts == ([COUNT] if name == "dropout" else [])
 
 
 def joined(ab, ba, *discriminators):

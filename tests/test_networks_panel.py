@@ -35,7 +35,7 @@ def test_the_patch_moves_with_the_sliders(discriminator, picture):
     before = panel.image.value
     panel.row.value, panel.column.value = 3, 4
     assert panel.image.value != before and shown(panel.image).std() > 0
-    top, left, bottom, right = models.seen_by(discriminator, 3, 4)
+    top, left, bottom, right = diagrams.seen_by(discriminator, 3, 4)
     assert bottom - top == 22
     assert f"rows {top} to {bottom - 1}, columns {left} to {right - 1}" in panel.words.value
     score = np.asarray(discriminator(picture[None] * 2 - 1))[0, 3, 4, 0]

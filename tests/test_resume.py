@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import checkpoints, cyclegan, layers, models, profile
+from labutils import checkpoints, cyclegan, layers, models, profile, speed
 from labutils.base import files
 from labutils.checkpoints import CheckpointError, Checkpoints
 from labutils.training import Run
@@ -38,7 +38,7 @@ DISCRIMINATOR = {"kind": "patch_discriminator", "image_size": 16, "filters": 2, 
 PLAIN = {"generator": {"levels": 1}}
 JOBS = {
     "plain": PLAIN,
-    "dropout": {"generator": {"levels": 2, "dropout": 0.5}, "shared": True},
+    "averages": {"generator": {"levels": 2, "normalization": "batch"}, "shared": True},  # weights without a gradient
     "steered": {  # sliders moved after these steps, each between two checkpoints
         **PLAIN,
         "shared": True,
@@ -104,7 +104,7 @@ class Watch(tf.keras.callbacks.Callback):
 def train(root, folder, kill, number, generator, moves=(), shared=False):
     """Start or continue the run in ``folder``; what is not restored differs from process to process."""
     if shared:
-        cyclegan.share_cores()  # as the lesson does
+        speed.share_cores()  # as the lesson does
     run = make_run(root, folder / "run", generator, seed=number)
     note(folder, start=run.step)
     run.callbacks.append(Watch(run, folder, kill, moves))
@@ -239,10 +239,11 @@ def test_moves_after_the_last_checkpoint_were_replayed_not_made_again(notes):
     assert moved == [1, 1, 4, 4, 7, 7, 10, 10]
 
 
-def test_dropout_was_on(notes, orchard_root):
-    run = make_run(orchard_root, notes["folder"] / "dropout" / "run", JOBS["dropout"]["generator"])
-    calls = [layer.calls for layer in run.gan.generator_ab.layers if isinstance(layer, layers.Dropout)]
-    assert [int(count) for count in calls] == [2 * 12]  # two calls a step: fake and identity, cycle
+def test_the_averages_of_batch_normalisation_had_moved(notes, orchard_root):
+    run = make_run(orchard_root, notes["folder"] / "averages" / "run", JOBS["averages"]["generator"])
+    averages = [weight.numpy() for weight in run.gan.generator_ab.non_trainable_weights]
+    assert len(averages) == 2 * 3  # a mean and a variance for each layer; they begin at 0 and 1
+    assert all(np.abs(average - start).max() > 0.01 for average, start in zip(averages, [0, 1] * 3, strict=True))
 
 
 # --- killed while saving ---
@@ -328,7 +329,7 @@ def test_a_run_with_no_whole_checkpoint_is_refused(finished, orchard_root):
 
 def test_other_networks_in_the_directory_are_refused(finished, orchard_root):
     with pytest.raises(ValueError, match="other networks"):
-        make_run(orchard_root, finished, JOBS["dropout"]["generator"])
+        make_run(orchard_root, finished, JOBS["averages"]["generator"])
 
 
 @pytest.mark.parametrize(

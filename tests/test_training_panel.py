@@ -246,7 +246,7 @@ def test_marks_are_drawn_where_a_slider_came_to_rest(monkeypatch):
     drawn, plot = [], drawing.plots.Plot(alt="")
     plot.subplots().plot([0], label="a line")
     monkeypatch.setattr(drawing.plots, "curves", lambda curves, marks, **_: drawn.extend(marks) or plot)
-    names = [name for pair in drawing.CURVES.values() for name in pair]
+    names = [name for pair in drawing.plots.CURVES.values() for name in pair]
     moves = [(2, "cycle", 4.0), (2, "identity", 3.0)]
     drawing.losses({"step": [1, 2, 3], **dict.fromkeys(names, [1.0, 2.0, 3.0])}, moves)
     assert drawn == [(2, "cycle 4, identity 3")]

@@ -318,14 +318,13 @@ def test_an_npz_file_cannot_take_more_than_vgg_needs(make, reason, tmp_path):
 
 @pytest.mark.parametrize("normalization", ["instance", "batch", "none"])
 @pytest.mark.parametrize("kind", [{"kind": "resnet_generator", "blocks": 1}, {"kind": "unet_generator", "levels": 2}])
-def test_generators_with_dropout_and_any_normalisation_come_back(kind, normalization, tmp_path):
-    spec = {**kind, "filters": 2, "dropout": 0.5, "normalization": normalization}
+def test_generators_with_any_normalisation_come_back(kind, normalization, tmp_path):
+    spec = {**kind, "filters": 2, "normalization": normalization}
     generator = models.build({**spec, "image_size": 16})
     picture = tf.random.stateless_uniform((1, 16, 16, 3), (1, 2), -1, 1)
     for _ in range(3):
-        generator(picture, training=True)  # counts its calls
+        generator(picture, training=True)  # moves the averages of batch normalisation
     again = translate.load_generator(translate.save_generator(generator, tmp_path / "a"))
     for ours, theirs in zip(again.get_weights(), generator.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert 3 in [int(weight) for weight in again.get_weights() if weight.shape == ()]
     np.testing.assert_array_equal(translate.any_size(again)(picture), generator(picture))

@@ -4,7 +4,6 @@ import ipywidgets as widgets
 import numpy as np
 import tensorflow as tf
 
-from labutils import models
 from labutils.dashboard import parts
 from labutils.figures import diagrams, plots
 
@@ -73,7 +72,7 @@ class PatchMover(widgets.VBox):
 
     def _draw(self, _=None):
         row, column = self.row.value, self.column.value
-        top, left, bottom, right = seen = models.seen_by(self.discriminator, row, column)
+        top, left, bottom, right = seen = diagrams.seen_by(self.discriminator, row, column)
         plot = diagrams.patch(self.picture, seen, grid=self.scores.shape)
         self.image.value = plot.png()
         size = len(self.picture)

@@ -1,5 +1,7 @@
 """Diagrams of networks, drawn from the shapes of the network's own layers."""
 
+import math
+
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
@@ -124,10 +126,31 @@ def normalization_axes(pictures=3, channels=4):
     return plot
 
 
+def seen_by(discriminator, row, column):
+    """Return the pixels that a score sees: ``(top, left, bottom, right)``, the last two excluded.
+
+    Numbers below 0 or above the picture's size lie in the padding. Raises ``ValueError`` for a ``row`` or ``column``
+    outside the grid, or a discriminator built without ``image_size``.
+    """
+    rows, columns = discriminator.output_shape[1:3]
+    if rows is None:
+        raise ValueError("Build the discriminator with image_size: where its scores lie depends on the size.")
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(f"There is no score at ({row}, {column}): the grid is {rows} by {columns}.")
+    first, last = [row, column], [row, column]
+    for layer in reversed(discriminator.layers):
+        if type(layer).__name__ == "Conv2D":
+            size, kernel, stride = layer.input.shape[1], layer.kernel_size[0], layer.strides[0]
+            before = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) // 2  # what "same" padding adds
+            first = [place * stride - before for place in first]
+            last = [place * stride - before + kernel - 1 for place in last]
+    return (*first, *(place + 1 for place in last))
+
+
 def patch(picture, seen, title="", grid=None):
     """Draw a picture (height, width, 3), uint8 or in [0, 1], with the square that one discriminator score sees.
 
-    ``seen``: ``(top, left, bottom, right)`` as ``models.seen_by`` returns it. The part outside the picture is
+    ``seen``: ``(top, left, bottom, right)`` as ``seen_by`` returns it. The part outside the picture is
     padding, drawn dashed. ``grid``: (rows, columns) of scores, drawn as dots. Returns a ``Plot``.
     """
     picture = as_uint8(picture)

@@ -11,12 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from labutils.figures import plots
 
 DIRECTIONS = {"ab": "A to B", "ba": "B to A"}
-CURVES = {
-    "generators' adversarial": ("adversarial_ab", "adversarial_ba"),
-    "cycle": ("cycle_a", "cycle_b"),
-    "identity": ("identity_a", "identity_b"),
-    "discriminators": ("discriminator_a", "discriminator_b"),
-}
 SHEET = {  # each direction of the sheet: its columns, from left to right
     "from A to B and back": ("real_a", "fake_b", "scores_b", "cycled_a", "same_a"),
     "from B to A and back": ("real_b", "fake_a", "scores_a", "cycled_b", "same_b"),
@@ -99,7 +93,7 @@ def losses(history, events):
     count = min(map(len, history.values()))
     every = -(-count // 400)
     sampled = {name: np.array(values[:count:every]) for name, values in history.items()}
-    curves = {name: (sampled["step"], (sampled[a] + sampled[b]) / 2) for name, (a, b) in CURVES.items()}
+    curves = plots.loss_series(sampled)
     marks = {}  # changes close together share a mark
     for step, name, value in settled(events, count // 50):
         place = max((s for s in marks if step - s <= count // 50), default=step)

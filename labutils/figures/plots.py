@@ -14,6 +14,12 @@ from labutils.pictures import to_uint8
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness. Combine with line styles.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 WIDEST = 10  # inches; JupyterLab shrinks wider figures and their text
+CURVES = {  # each curve is the mean of two of ``Run.history``
+    "generators' adversarial": ("adversarial_ab", "adversarial_ba"),
+    "cycle": ("cycle_a", "cycle_b"),
+    "identity": ("identity_a", "identity_b"),
+    "discriminators": ("discriminator_a", "discriminator_b"),
+}
 LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -98,6 +104,12 @@ def grid(rows, row_titles=None, column_titles=None, alt="a grid of pictures", sc
 def _wrapped(title, width):
     """Wrap a title into lines of at most ``width`` letters, so that it does not touch the next title."""
     return "\n".join(textwrap.fill(line, max(width, 1), break_long_words=False) for line in title.splitlines())
+
+
+def loss_series(history):
+    """Return the ``series`` of ``curves`` for a ``Run.history``: each loss, averaged over both directions."""
+    steps = np.asarray(history["step"])
+    return {name: (steps, (np.asarray(history[a]) + np.asarray(history[b])) / 2) for name, (a, b) in CURVES.items()}
 
 
 def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3), caption=""):

@@ -1,4 +1,5 @@
-"""Kernels that make training faster and give the same numbers up to rounding. ``layers`` selects them."""
+"""What makes training faster and gives the same numbers, up to rounding. ``layers`` selects the kernels."""
 
 from labutils.speed.adam import Adam as Adam
 from labutils.speed.convolution import Conv2D as Conv2D
+from labutils.speed.cores import share_cores as share_cores

@@ -460,21 +460,15 @@ dashboard.PatchMover(discriminator, orchard.render_pair(seed=7, size=256).a)
 #   convolution, it is every position of the input.)
 # - **Memory:** all layers' values in float32, which training must keep for the backward pass.
 # - **Time:** the median of five runs, after a first run that builds the graph.
-
+#
+# `labutils.measure.cost` counts the first two. The cell counts the first convolution of the U-Net by hand and compares.
 
 # %%
-def multiply_adds(model):
-    total = 0
-    for layer in model.layers:
-        if hasattr(layer, "kernel"):
-            transposed = isinstance(layer, tf.keras.layers.Conv2DTranspose)
-            _, height, width, _ = (layer.input if transposed else layer.output).shape
-            total += height * width * int(np.prod(layer.kernel.shape))
-    return total
+from labutils.measure import cost
 
-
-def megabytes(model):
-    return sum(np.prod(layer.output.shape[1:]) for layer in model.layers) * 4 / 2**20
+positions, weights = (lab.size // 2) ** 2, 4 * 4 * 3 * filters  # the stride halves each side; 3 channels come in
+assert cost.multiply_adds(unet)[0] == positions * weights
+print(f"{positions:,} positions × {weights:,} weights = {positions * weights:,} multiply-adds in the first convolution")
 
 
 # %%
@@ -512,8 +506,8 @@ for name, make in makers.items():
     model = make()
     forward = milliseconds(tf.function(model), real_a)
     both = milliseconds(forward_and_backward(model), real_a)
-    print(f"{name:<10}{model.count_params():>10,}{multiply_adds(model) / 1e6:>23.1f}", end="")
-    print(f"{models.receptive_field(model):>17}{forward:>12.1f}{both:>17.1f}{megabytes(model):>11.1f}")
+    print(f"{name:<10}{model.count_params():>10,}{sum(cost.multiply_adds(model)) / 1e6:>23.1f}", end="")
+    print(f"{models.receptive_field(model):>17}{forward:>12.1f}{both:>17.1f}{cost.values(model) * 4 / 2**20:>11.1f}")
 
 # %% [markdown]
 # Compare how many multiply-adds each network does for one parameter. Most weights of the U-Net are at the bottom,

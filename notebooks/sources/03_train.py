@@ -24,13 +24,12 @@
 # background: your own run, and up to three mistakes, four minutes each.
 
 # %%
-import dataclasses
 import warnings
 
 import numpy as np
 from IPython.display import Image, display
 
-from labutils import cyclegan, datasets, losses, measure, metrics, models, profile, published, samples, training
+from labutils import cyclegan, datasets, losses, measure, metrics, models, profile, published, samples, speed, training
 from labutils.base import files
 from labutils.checks import check
 from labutils.dashboard import TrainingPanel
@@ -40,7 +39,7 @@ from labutils.scenes import orchard
 
 import tensorflow as tf  # isort: skip
 
-cyclegan.share_cores()  # on two cores: one for each direction
+speed.share_cores()  # on two cores: one for each direction
 lab = profile.load()
 root = published.ensure(lab)
 print(f"Profile {lab.name}: {lab.cost}.")
@@ -407,18 +406,8 @@ print(f"{run.state} at step {run.step}")
 # falls. Then the discriminators learn, and it rises again. A *good* match has flat adversarial curves.
 
 # %%
-history = run.history
-pairs_of = {
-    "adversarial (generators)": "adversarial_ab adversarial_ba",
-    "discriminators": "discriminator_a discriminator_b",
-    "cycle": "cycle_a cycle_b",
-    "identity": "identity_a identity_b",
-}
 plots.curves(
-    {
-        name: (history["step"], np.mean([history[key] for key in keys.split()], axis=0))
-        for name, keys in pairs_of.items()
-    },
+    plots.loss_series(run.history),
     smooth=max(1, run.step // 30),
     alt="Losses over the run: after large changes at the start, adversarial and discriminator losses stay level.",
 )
@@ -560,24 +549,10 @@ if curves := {direction: (list(gain), list(gain.values())) for direction, gain i
 # with an adversarial weight of 0.05.
 
 # %%
-plain = dataclasses.replace(lab, generator={**lab.generator, "attention": False})
-mistakes = {
-    "no cycle loss": {"loss_weights": {**lab.loss_weights, "cycle": 0.0}},
-    "no identity loss": {"loss_weights": {**lab.loss_weights, "identity": 0.0}},
-    "no pool": {"pool_size": 0},
-    "batch norm": {"generator": {**plain.generator, "normalization": "batch"}},
-    "strong discriminators": {"loss_weights": {**lab.loss_weights, "adversarial": 0.05}},
-}
+from labutils.extras import mistakes
 
-
-def broken(mistake):
-    """Make a ``Run`` with one mistake in it, ready to start."""
-    wrong = dataclasses.replace(plain, **mistakes[mistake])
-    weights = cyclegan.LossWeights(**wrong.loss_weights)
-    tf.keras.utils.set_random_seed(0)
-    gan = cyclegan.CycleGAN(*models.networks(wrong), loss_weights=weights, pool_size=wrong.pool_size)
-    return training.Run(gan, root, wrong, profile.home("runs", f"{mistake}-{lab.name}".replace(" ", "-")), seed=0)
-
+for name, change in mistakes.changes(lab).items():
+    print(f"{name}: {change}")
 
 # %% [markdown]
 # Before you train one, say which column of pictures in the panel, or which curve, will show the mistake. Then write
@@ -585,10 +560,9 @@ def broken(mistake):
 # not want to wait, exercise 6 shows all five, already trained.
 
 # %%
-which = None  # or one of the names that are printed
-print(*mistakes, sep=", ")
-if which in mistakes:
-    experiment = broken(which)
+which = None  # or one of the names above
+if which:
+    experiment = mistakes.run(which, lab, root, profile.home("runs", f"{which}-{lab.name}".replace(" ", "-")))
     display(TrainingPanel(experiment))
     experiment.start()
 
@@ -645,32 +619,24 @@ plots.grid(
 # GPU's libraries, run `make setup GPU=1` once. Then start JupyterLab with `LAB_PROFILE=full make lab`. It downloads
 # apple2orange; nothing else changes.
 #
-# What does a step cost? The cell counts multiplications, and the values that a step must keep for the backward pass:
-
+# What does a step cost? The cell counts multiply-adds, and the values that a step must keep for the backward pass, as
+# lesson 2 does:
 
 # %%
-def cost(spec, size=256):
-    """Count the multiply-adds of one picture, and the values that its layers put out."""
-    work = values = 0
-    for layer in models.build({**spec, "image_size": size}).layers:
-        outputs = int(np.prod(layer.output.shape[1:]))
-        values += outputs
-        if hasattr(layer, "kernel"):  # at each place of its smaller side a convolution uses every weight once
-            places = min(np.prod(layer.input.shape[1:3]), np.prod(layer.output.shape[1:3]))
-            work += int(places) * int(np.prod(layer.kernel.shape))
-    return work, values
-
+from labutils.measure import cost
 
 devices = tf.config.list_physical_devices("GPU")
 print(f"{len(devices)} GPUs found" if devices else f"No GPU: TensorFlow {tf.__version__} uses the processor.")
 full = profile.load("full")
-(work_g, values_g), (work_d, values_d) = cost(full.generator), cost(full.discriminator)
+specs = ({**spec, "image_size": full.size} for spec in (full.generator, full.discriminator))
+generator, discriminator = map(models.build, specs)
 # six translations and six scorings, forward and twice that backward; a multiply-add is two operations
-operations = 2 * 3 * (6 * work_g + 6 * work_d)
+operations = 2 * 3 * 6 * sum(cost.multiply_adds(generator) + cost.multiply_adds(discriminator))
 print(f"{operations / 1e12:.1f} million million operations a step, {full.steps} steps")
-print(f"{(6 * values_g + 2 * values_d) * 4 / 1e9:.1f} GB of layer outputs in float32, for one picture a step")
-for name, speed in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TFLOP/s": 1e13}.items():
-    print(f"{name:>14}: {operations / speed:5.2f} s a step, {operations / speed * full.steps / 3600:4.0f} hours in all")
+outputs = 6 * cost.values(generator) + 2 * cost.values(discriminator)
+print(f"{outputs * 4 / 1e9:.1f} GB of layer outputs in float32, for one picture a step")
+for name, rate in {"two CPU cores": operations / 4.3, "3 TFLOP/s": 3e12, "10 TFLOP/s": 1e13}.items():
+    print(f"{name:>14}: {operations / rate:5.2f} s a step, {operations / rate * full.steps / 3600:4.0f} hours in all")
 
 # %% [markdown]
 # The 4.3 seconds a step on two cores were *measured*; the rest is *estimated* from the count:
