@@ -92,13 +92,25 @@ DATASETS = {
 def ensure(lab, root=None):
     """Return the folder of the profile ``lab``'s dataset, as a ``Path``; render or download it if missing.
 
-    ``root``: where datasets are kept, by default ``data`` at the top of the course. Raises ``ValueError`` for an
-    unknown dataset, ``DownloadError`` if a published one cannot be downloaded.
+    ``lab.dataset``: the name of a rendered or published dataset, or a folder. ``root``: where datasets are kept, by
+    default ``data`` at the top of the course. Raises ``ValueError`` for an unknown dataset or an unfit folder,
+    ``DownloadError`` if a published one cannot be downloaded.
     """
     root = folder.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
+    own = folder.place(lab.dataset)
+    if lab.dataset not in DATASETS and (own.is_dir() or len(own.parts) > 1):
+        return _whole(own)
+    if lab.dataset not in DATASETS:
+        known = [*datasets.RENDERED, *DATASETS]
+        near = difflib.get_close_matches(lab.dataset, known, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"No dataset is called {lab.dataset!r}: there are {', '.join(known)}.{hint} Or give a folder with "
+            f"{', '.join(folder.FOLDERS)}."
+        )
     return download(lab.dataset, root)
 
 
