@@ -36,6 +36,9 @@ class Profile:
     pool_size: int = 50
     batch_size: int = 1
 
+    def __str__(self):
+        return f"Profile {self.name} on {self.dataset}: {self.cost}."
+
     @property
     def label(self):
         """The profile's name, and the data's if it is not the profile's own: for the names of folders."""

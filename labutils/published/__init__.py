@@ -100,6 +100,14 @@ DATASETS["daisy2sunflower"] = Published(
 )  # fmt: skip
 
 
+def domains(name):
+    """Return what the two domains of a dataset show, in words; ("A", "B") for one's own pictures."""
+    if name in DATASETS:
+        return DATASETS[name].domain_a, DATASETS[name].domain_b
+    known = {"orchard": "apples oranges", "paddock": "horses zebras", "meadow": "photographs paintings"}
+    return tuple(known.get(name, "A B").split())
+
+
 def ensure(lab, root=None):
     """Return the folder of the profile ``lab``'s dataset, as a ``Path``; render or download it if missing.
 
