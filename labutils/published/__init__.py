@@ -111,18 +111,20 @@ def domains(name):
 def ensure(lab, root=None):
     """Return the folder of the profile ``lab``'s dataset, as a ``Path``; render or download it if missing.
 
-    ``lab.dataset``: the name of a rendered or published dataset, or a folder. ``root``: where datasets are kept, by
-    default ``data`` at the top of the course. Raises ``ValueError`` for an unknown dataset or an unfit folder,
-    ``DownloadError`` if a published one cannot be downloaded.
+    ``lab.dataset``: the name of a rendered or published dataset, or a folder, here, in the course or in ``root``.
+    ``root``: where datasets are kept, by default ``data`` at the top of the course.
+    Raises ``ValueError`` for an unknown dataset or an unfit folder, ``DownloadError`` if a published one cannot be
+    downloaded.
     """
     root = folder.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
-    own = folder.place(lab.dataset)
-    if lab.dataset not in DATASETS and (own.is_dir() or len(own.parts) > 1):
-        return _whole(own)
     if lab.dataset not in DATASETS:
+        named = Path(lab.dataset)
+        own = next(filter(Path.is_dir, (folder.place(named), home(*named.parts), root / named)), named)
+        if own.is_dir() or len(own.parts) > 1:
+            return _whole(own)
         known = [*datasets.RENDERED, *DATASETS]
         near = difflib.get_close_matches(lab.dataset, known, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""

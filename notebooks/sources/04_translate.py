@@ -148,7 +148,7 @@ for rows, part in (a_rows, "testA"), (b_rows, "testB"):
     print({name: f"{127.5 * np.abs(other - real).mean():.1f} levels" for name, other in rows.items()})
 
 # %%
-assert np.abs(same_b - real_b).mean() < np.abs(fake_b - real_a).mean()
+assert not scenes or np.abs(same_b - real_b).mean() < np.abs(fake_b - real_a).mean()
 packed = archive.to_npz(root, profile.home("data", f"{root.name}-test.npz"), size=lab.size, merge_test=True)
 trips = []
 for pictures, there, back in zip(archive.from_npz(packed), ("ab", "ba"), ("ba", "ab"), strict=True):
@@ -356,7 +356,7 @@ for name, (there, back) in cheats.items():
     clean, disturbed = (127.5 * np.abs(trip - real_a).mean() for trip in trips)
     print(f"{name}: cycle error {clean:.2f} levels; with noise of 2.5 levels on the fake {disturbed:.2f}")
     rows, titles = rows + [fake, *trips], titles + [f"{name}: fake_b", "cycled_a", "… with noise"]
-assert disturbed < 3 * clean + 1  # the trained pair: the last of the loop
+assert not scenes or disturbed < 3 * clean + 1  # the trained pair: the last of the loop
 plots.grid(rows, titles, alt="The cheat's way back is perfect until its fakes get a little noise.", black=-1)
 
 # %% [markdown]
