@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from labutils.base.opening import place
+from labutils.base import files
+from labutils.base.paths import place
 from labutils.base.weights import WeightsError as WeightsError
 from labutils.base.weights import opened
 
@@ -165,16 +166,16 @@ def cache_folders():
     return [folder / "models" for folder in [*folders, Path.home() / ".keras"]]
 
 
-def _digest(path, kind):
+def _md5(path):
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def cached(backbone):
     """Return the path of the backbone's ImageNet weights in Keras' cache; ``None`` if no whole file is there."""
     name, md5 = CACHED[backbone]
     for folder in cache_folders():
-        if (folder / name).is_file() and _digest(folder / name, "md5") == md5:
+        if (folder / name).is_file() and _md5(folder / name) == md5:
             return folder / name
     return None
 
@@ -225,7 +226,7 @@ def _check_card(path):
     if not path.is_file() or not card.is_file():
         raise FileNotFoundError(f"{path} or its card {card.name} is missing: download the course again.")
     expected = json.loads(card.read_text(encoding="utf-8"))["sha256"]
-    if _digest(path, "sha256") != expected:
+    if files.sha256(path) != expected:
         raise WeightsError(f"{path} is damaged (its SHA-256 is not the card's): download the course again.")
 
 

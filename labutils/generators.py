@@ -4,8 +4,6 @@ A generator is two files: ``NAME.weights.h5``, numbers only, and ``NAME.json``, 
 Neither runs code when it is read.
 """
 
-import difflib
-import hashlib
 import json
 import re
 from collections import Counter
@@ -13,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labutils.base import files, opening
-from labutils.base import weights as stored
-from labutils.base.weights import WeightsError as WeightsError
+from labutils.base import files
+from labutils.base.paths import place
+from labutils.base.weights import WeightsError, opened
+from labutils.base.words import choices
 from labutils.profile import home
 
 ENDING = ".weights.h5"
@@ -24,7 +23,7 @@ CARD = 2**20  # maximum bytes of a card
 
 def _paths(path):
     """Return the weight file and the card of ``path``, given with or without the suffix."""
-    path = opening.place(path)
+    path = place(path)
     stem = path.name.removesuffix(ENDING).removesuffix(".json")
     return path.with_name(stem + ENDING), path.with_name(stem + ".json")
 
@@ -35,9 +34,9 @@ def save_generator(model, path, **card):
     ``card``: more entries for the card (JSON values).
     """
     weights, text = _paths(path)
-    with files.aside(weights) as place:
-        model.save_weights(str(place))
-        card = {"spec": model.spec, **card, "sha256": hashlib.sha256(place.read_bytes()).hexdigest()}
+    with files.aside(weights) as aside:
+        model.save_weights(str(aside))
+        card = {"spec": model.spec, **card, "sha256": files.sha256(aside)}
     files.write(text, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return weights
 
@@ -52,27 +51,25 @@ def find(name):
 
     Raises ``WeightsError`` if there is none.
     """
-    places = [opening.place(name)]
+    paths = [place(name)]
     if Path(name).name == str(name):
-        places.append(home("pretrained") / name)
-    for path in places:
+        paths.append(home("pretrained") / name)
+    for path in paths:
         if _paths(path)[0].is_file():
             return path
     _refuse_other(name)
-    near = difflib.get_close_matches(Path(name).name, shipped(), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise WeightsError(f"There is no generator {str(name)!r}. Shipped with the course: {', '.join(shipped())}.{hint}")
+    raise WeightsError(f"There is no generator {str(name)!r}. The course ships {choices(Path(name).name, shipped())}")
 
 
 def _refuse_other(path):
     """Raise ``WeightsError`` if ``path`` is a file of another kind, such as a whole Keras model."""
-    path = opening.place(path)
+    path = place(path)
     if path.is_file() and not path.name.endswith((ENDING, ".json")) and not _paths(path)[0].is_file():
         kind = "a whole Keras model" if path.suffix in (".h5", ".hdf5", ".keras") else "not a generator's file"
         raise WeightsError(
-            f"{path} is {kind}. Here a generator is NAME{ENDING}, numbers only, and its card NAME.json together, "
-            "because a whole model can run code when it is opened. Where the model was made, build the same network "
-            "with models.build, copy the weights with set_weights(model.get_weights()), and call save_generator."
+            f"{path} is {kind}. A generator is NAME{ENDING}, numbers only, and its card NAME.json: a whole model can "
+            "run code when it is opened. Where the model was made, build its network with models.build, copy the "
+            "weights with set_weights(model.get_weights()), and call save_generator."
         )
 
 
@@ -87,24 +84,19 @@ def load_generator(path):
     weights, text = _paths(path)
     for file in (weights, text):
         if not file.is_file():
-            what = "is not a file" if file.exists() else "does not exist"
-            raise WeightsError(f"{file} {what}: a generator is {weights.name} and {text.name} together.")
+            raise WeightsError(f"There is no file {file}: a generator is {weights.name} and {text.name} together.")
     card = _card(text)
     try:
-        data = weights.read_bytes() if weights.stat().st_size <= stored.BYTES else b""
-    except OSError as error:
-        raise WeightsError(f"{weights} cannot be read: {error}") from None
-    if data[:8] != b"\x89HDF\r\n\x1a\n":
-        raise WeightsError(f"{weights} is not an HDF5 file of weights but {_kind(data)}; it was not opened.")
-    if hashlib.sha256(data).hexdigest() != card["sha256"]:
-        raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
-    try:
-        role = re.sub(r"\W", "_", f"generator_{text.stem}", flags=re.ASCII)
-        model = _filled(weights, card["spec"], role)
+        with open(weights, "rb") as file:
+            if file.read(8) != b"\x89HDF\r\n\x1a\n":
+                raise WeightsError(f"{weights} is not an HDF5 file, so it holds no weights; it was not opened.")
+        if files.sha256(weights) != card["sha256"]:
+            raise WeightsError(f"{weights} is damaged, or not the file its card describes: the SHA-256 differs.")
+        model = _filled(weights, card["spec"], re.sub(r"\W", "_", f"generator_{text.stem}", flags=re.ASCII))
     except WeightsError:
         raise
     except Exception as error:  # for unfit numbers and arguments Keras raises all kinds of errors
-        raise WeightsError(f"{weights} does not fit the network in its card: {str(error)[:300]}") from error
+        raise WeightsError(f"{weights} cannot be read, or does not fit its card: {str(error)[:300]}") from error
     object.__setattr__(model, "card", {"name": text.stem, **card})
     return model
 
@@ -125,44 +117,25 @@ def _card(path):
 def _filled(path, spec, name):
     """Build the network of ``spec`` and load the file ``path``; ``ValueError`` unless the arrays are exactly its own.
 
-    Keras alone would accept a file with more or other layers. The shapes are compared while the network is built, so
-    a card cannot make it larger than the file.
+    The shapes are compared while the network is built, so a card cannot make it larger than the file.
     """
     from labutils import models
 
-    with stored.opened(path) as arrays:
-        numbers = [array[()] for name, array in arrays.items() if not name.startswith("optimizer")]
-    held = Counter((array.shape, array.dtype.kind) for array in numbers)
+    with opened(path) as arrays:
+        held = Counter((x.shape, x.dtype.kind) for key, x in arrays.items() if not key.startswith("optimizer"))
     if spec.get("kind") == "patch_discriminator":
         raise ValueError("it is a discriminator.")
-    kernels = Counter({shape: count for (shape, kind), count in held.items() if len(shape) == 4})
-    model = models.build(spec, name=name, kernels=kernels)
-    wanted = Counter((weight.shape, weight.dtype.kind) for weight in model.get_weights())
+    model = models.build(spec, name=name, kernels=Counter(shape for shape, _ in held.elements() if len(shape) == 4))
+    fresh = model.get_weights()
+    wanted = Counter((x.shape, x.dtype.kind) for x in fresh)
     if held != wanted:
-        shapes = [f"{name} {[*(these - those)][:3]}" for name, these, those in
-        (("only the file has", held, wanted), ("only the network has", wanted, held)) if these - those]  # fmt: skip
-        raise ValueError(f"another architecture; arrays by shape: {'; '.join(shapes)}.")
-    model.load_weights(str(path))
-    if not all(np.isfinite(array).all() for array in model.get_weights()):  # some 64-bit numbers do not fit into 32
-        raise ValueError("it has values that are not finite.")
-    if _values(numbers) != _values(model.get_weights()):  # Keras 3 only warns of a layer that it does not find
-        raise ValueError("its layers have other names.")
+        extra, lacking = [*(held - wanted)][:3], [*(wanted - held)][:3]
+        raise ValueError(f"another architecture; by shape, only the file has {extra}, only the network {lacking}.")
+    model.set_weights([np.full_like(x, np.nan) if x.dtype.kind == "f" else x for x in fresh])
+    model.load_weights(str(path))  # Keras 3 only warns of a layer that it does not find in the file: NaN stays there
+    if not all(np.isfinite(x).all() for x in model.get_weights()):  # some 64-bit numbers do not fit into 32
+        raise ValueError("it has values that are not finite, or layers of other names.")
     return model
-
-
-def _values(arrays):
-    with np.errstate(over="ignore"):
-        return Counter(np.asarray(x, "int64" if x.dtype.kind == "i" else "float32").tobytes() for x in arrays)
-
-
-def _kind(data):
-    """Guess from its first bytes what a file is that is not HDF5."""
-    heads = {
-        b"\x80": "a pickle, which can run code",
-        b"PK": "an archive (.npz, .keras, .zip)",
-        b"\x93NUMPY": "an array",
-    }
-    return next((kind for head, kind in heads.items() if data.startswith(head)), "something else")
 
 
 def any_size(generator):

@@ -31,12 +31,6 @@ def psnr(image, truth, mask=None):
     return float("inf") if error == 0 else float(-10 * np.log10(error))
 
 
-def ssim_map(image, truth):
-    """Return the structural similarity at every pixel of two pictures (height, width, 3) in [0, 1]: (height, width)."""
-    image, truth = np.asarray(image, float), np.asarray(truth, float)
-    return structural_similarity(image, truth, channel_axis=-1, data_range=1.0, full=True)[1].mean(axis=-1)
-
-
 def ssim(image, truth, mask=None):
     """Return the structural similarity of pictures (..., height, width, 3) in [0, 1]: 1 if equal (Wang et al. 2004).
 
@@ -44,13 +38,14 @@ def ssim(image, truth, mask=None):
     the mask. If it is 0 everywhere, the result is ``None``. Without a mask, two pictures (height, width, 3) are
     compared as scikit-image does, without the outer 3 pixels.
     """
+    compare = functools.partial(structural_similarity, channel_axis=-1, data_range=1.0)
     if mask is None:
-        return float(structural_similarity(np.asarray(image), np.asarray(truth), channel_axis=-1, data_range=1.0))
+        return float(compare(np.asarray(image), np.asarray(truth)))
     if not np.any(mask):
         return None
-    image, truth = (np.reshape(pictures, (-1, *np.shape(pictures)[-3:])) for pictures in (image, truth))
-    maps = np.stack([ssim_map(*pair) for pair in zip(image, truth, strict=True)])
-    return float(np.average(maps.reshape(np.shape(mask)), weights=mask))
+    image, truth = (np.reshape(pictures, (-1, *np.shape(pictures)[-3:])).astype(float) for pictures in (image, truth))
+    maps = [compare(*pair, full=True)[1].mean(axis=-1) for pair in zip(image, truth, strict=True)]
+    return float(np.average(np.reshape(maps, np.shape(mask)), weights=mask))
 
 
 def report(generator, root, direction, limit=None):
@@ -104,22 +99,12 @@ def test_pairs(root, direction, limit=None):
         raise ValueError(f'direction must be "ab" or "ba", not {direction!r}.')
     record = datasets.truth_of(root)
     if record is None:
-        raise ValueError(
-            f"{root} has no truth, because it was not rendered ({', '.join(datasets.RENDERED)}). Translations of it "
-            "cannot be compared with the right answer."
-        )
-    scenes = json.loads(record.read_text())
-    domain = datasets.rendered(record.stem)
-    tests = [scene for file, scene in scenes["scenes"].items() if file.startswith("testA/")][:limit]
-    pairs = [domain.render_pair(scene, scenes["size"]) for scene in tests]
-    mask = np.stack([pair.mask for pair in pairs])
-    a, b = np.stack([pair.a for pair in pairs]), np.stack([pair.b for pair in pairs])
+        raise ValueError(f"{root} has no truth: only rendered datasets have one ({', '.join(datasets.RENDERED)}).")
+    written, domain = json.loads(record.read_text()), datasets.rendered(record.stem)
+    scenes = [scene for file, scene in written["scenes"].items() if file.startswith("testA/")][:limit]
+    pairs = [domain.render_pair(scene, written["size"]) for scene in scenes]
+    a, b, mask = (np.stack(pictures) for pictures in zip(*pairs, strict=True))
     if direction == "ab":
         return a, [b], mask
-    size, kinds = scenes["size"], domain.VARIETIES
-    return b, [np.stack([domain.render(scene, size, "a", kind) for scene in tests]) for kind in kinds], mask
-
-
-def copy(batch, training=False):
-    """Return the unchanged input: the first baseline, called like a generator."""
-    return batch
+    varieties = [[domain.render(scene, written["size"], "a", kind) for scene in scenes] for kind in domain.VARIETIES]
+    return b, [np.stack(pictures) for pictures in varieties], mask

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labutils import datasets
+from labutils.base.paths import place
 
 
 @dataclass(frozen=True)
@@ -147,4 +148,4 @@ def home(*parts):
     ``~`` in it is the home folder.
     """
     elsewhere = os.environ.get("LAB_HOME") if parts and parts[0] in ("data", "runs") else None
-    return Path(os.path.expanduser(elsewhere or "") or Path(__file__).resolve().parents[1]).joinpath(*parts)
+    return place(elsewhere or Path(__file__).resolve().parents[1]).joinpath(*parts)

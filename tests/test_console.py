@@ -55,7 +55,9 @@ def test_an_error_is_said_too(odd):
 
 
 def test_translate_says_what_it_skipped(odd):
-    done = run(odd, "ascii", "-m", "labutils.translate", "雨", "--generator", "orchard64-ab", "--out", "out", "--sheet")
+    done = run(
+        odd, "ascii", "-m", "labutils.extras.folders", "雨", "--generator", "orchard64-ab", "--out", "out", "--sheet"
+    )
     assert done.returncode == 1, done.stderr  # one is named like a picture, and could not be read
     assert "3 pictures written" in done.stdout and r"s\xe9curit\xe9 \xd7 2.jpg: is empty" in done.stdout
 

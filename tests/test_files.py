@@ -1,9 +1,12 @@
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -182,6 +185,16 @@ def test_other_errors_are_not_blamed_on_the_folder(tmp_path, number, file):
     assert not isinstance(caught.value, files.DiskError)
 
 
+def without_locks(monkeypatch, number=errno.ENOLCK):
+    """Make this a drive that cannot lock."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
 LOCKED = """
 import sys, time
 from labutils.base import files
@@ -202,15 +215,71 @@ def test_a_lock_keeps_others_out_until_it_is_closed_or_its_process_killed(tmp_pa
         other.send_signal(signal.SIGKILL)
     with files.lock(path, wait=False):
         pass
+    assert os.listdir(tmp_path) == ["lock"]
 
 
-@pytest.mark.skipif(not files.fcntl, reason="there are no locks")
-def test_a_drive_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
+def in_a_thread(function):
+    """What ``function()`` returns, or raises, in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(60)
 
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
+
+def taken(path):
+    try:
+        with files.lock(path, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def test_threads_of_one_process_keep_each_other_out_and_one_may_release_the_others_lock(tmp_path):
+    with contextlib.ExitStack() as held:
+        held.enter_context(files.lock(tmp_path / "lock"))
+        assert in_a_thread(lambda: taken(tmp_path / "lock")) and not taken(tmp_path / "other")
+        in_a_thread(held.close)
+        assert not in_a_thread(lambda: taken(tmp_path / "lock"))
     with files.lock(tmp_path / "lock"):
+        pass
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_released(tmp_path):
+    inside, order = threading.Event(), []
+
+    def second():
+        inside.set()
+        with files.lock(tmp_path / "lock"):
+            order.append("second")
+
+    with files.lock(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert inside.wait(60)
+        time.sleep(0.2)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("number", files.WITHOUT_LOCKS)
+def test_a_drive_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch, number):
+    without_locks(monkeypatch, number)
+    for _ in range(2):
+        with files.lock(tmp_path / "lock"), files.lock(tmp_path / "lock", wait=False):
+            pass
+
+
+def test_a_folder_in_the_place_of_a_lock_file_is_an_error(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(IsADirectoryError), files.lock(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_on_a_full_disk_is_told_with_the_remedy(tmp_path, monkeypatch):
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(files.DiskError, match="is full: make room"), files.lock(tmp_path / "lock"):
         pass
 
 
@@ -241,3 +310,8 @@ def test_a_rendered_dataset_names_lab_home_too(monkeypatch):
 def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, name):
     files.write(tmp_path / name, b"all of it")
     assert os.listdir(tmp_path) == [name]
+
+
+def test_the_hash_of_a_file(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

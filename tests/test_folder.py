@@ -17,6 +17,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from labutils.base import paths
+from labutils.base.paths import look
+from labutils.base.words import shown
 from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
 from labutils.datasets.folder import ImageError, read_image
@@ -271,7 +274,7 @@ def test_prepare_refuses(tmp_path):
     a, b = photographs(tmp_path, 3)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "x.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no readable picture is left for trainB(.|\n)*x.jpg: is empty"):
+    with pytest.raises(ValueError, match=r"broken holds no readable picture for trainB(.|\n)*x.jpg: is empty"):
         folder.prepare((a, tmp_path / "broken"), tmp_path / "own", 16)
     with pytest.raises(ValueError, match="Did you mean 'coffee'"):
         folder.prepare((a, tmp_path / "cofee"), tmp_path / "own", 16)
@@ -320,7 +323,7 @@ def test_hidden_and_system_folders_are_left_out_wherever_they_lie(tmp_path, recw
     report = folder.prepare((a, b), tmp_path / "own", 16)
     assert report.counts == dict.fromkeys(folder.FOLDERS, 1) and not report.skipped
     assert sum(len(folder.files(tmp_path / "own", name)) for name in folder.FOLDERS) == sum(report.counts.values())
-    assert {path.suffix for path in folder.look(a)} == {"", ".jpg"} and len(folder.look(a)) == 3  # 00, 01 and album
+    assert {path.suffix for path in look(a)} == {"", ".jpg"} and len(look(a)) == 3  # 00, 01 and album
     (a / "album").rename(tmp_path / "album")
     assert len(folder.files(tmp_path, "fur")) == 2 and not recwarn
 
@@ -371,7 +374,7 @@ def test_one_bad_file_costs_one_file(tmp_path):
     (a / "album.jpg" / "3.jpg").symlink_to(a / "00.jpg")
     report = folder.prepare((a, b), tmp_path / "own", 16)
     assert report.counts["trainA"] == 3 and report.counts["testA"] == 1
-    reasons = {folder.shown(error.path.name): error.reason for error in report.skipped}
+    reasons = {shown(error.path.name): error.reason for error in report.skipped}
     assert sorted(reasons) == [r"caf\udce9.jpg", "dangling.jpg", "loop.jpg", "pipe.jpg", "round"]
     assert "is a link to a folder" in reasons["round"] and "is a pipe" in reasons["pipe.jpg"]
     str(report).encode("utf-8")
@@ -380,14 +383,13 @@ def test_one_bad_file_costs_one_file(tmp_path):
 def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
     a, b = photographs(tmp_path, 3)
     (a / "locked").mkdir()
-    real = folder.look
 
-    def look(place):
+    def refuse(place):
         if place.name == "locked":
             raise PermissionError(13, "Permission denied")
-        return real(place)
+        return look(place)
 
-    monkeypatch.setattr(folder, "look", look)
+    monkeypatch.setattr(paths, "look", refuse)
     [error] = folder.prepare((a, b), tmp_path / "own", 16).skipped
     assert str(error).endswith("locked: cannot be read (permission denied)")
 

@@ -54,16 +54,20 @@ def test_what_has_no_pixels_is_absent(pictures, tmp_path, monkeypatch):
     (images, truths), none = pictures, np.zeros((3, 16, 16))
     assert metrics.psnr(images, truths, none) is None and metrics.ssim(images, truths, none) is None
     root = meadow.write(tmp_path, train=1, test=3, size=16, seed=3, progress=False)
-    report = metrics.report(metrics.copy, root, "ba")
+    report = metrics.report(measure.unchanged, root, "ba")
     assert sorted(report) == ["copy_fruit_psnr", "fruit_psnr", "fruit_ssim", "gain", "pictures"]
     judge = SimpleNamespace(probability=lambda fake: np.linspace(0, 1, len(fake)))
-    assert set(measure.errors(metrics.copy, metrics.copy, judge, root, "ab")) == {"fruit", "classifier", "cycle"}
+    assert set(measure.errors(measure.unchanged, measure.unchanged, judge, root, "ab")) == {
+        "fruit",
+        "classifier",
+        "cycle",
+    }
     monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], none))  # nothing differs
-    report = metrics.report(metrics.copy, root, "ab")
+    report = metrics.report(measure.unchanged, root, "ab")
     assert sorted(report) == ["background_psnr", "background_ssim", "pictures"]
     some = np.stack([none[0], 1 - none[1], none[2]])
     monkeypatch.setattr(metrics, "test_pairs", lambda *_: (images, [truths], some))
-    errors = measure.errors(metrics.copy, metrics.copy, judge, root, "ab")
+    errors = measure.errors(measure.unchanged, measure.unchanged, judge, root, "ab")
     assert np.isnan(errors["fruit"]).tolist() == [True, False, True]
     assert [measure.worst(errors)[kind].tolist() for kind in ("fruit", "background")] == [[1], [0, 2]]
 
@@ -262,7 +266,7 @@ def test_scores_go_into_a_card_and_are_compared_with_it(orchard_root, tmp_path, 
 
     judge = SimpleNamespace(accepts=lambda fake, domain: {"b": len(fake) / 8}[domain])
     monkeypatch.setattr(scores, "judge", lambda root, size: (judge, 0.995))
-    measured = scores.score(metrics.copy, orchard_root, 32, "ab")
+    measured = scores.score(measure.unchanged, orchard_root, 32, "ab")
     assert measured["gain"] == 0 and measured["accepted"] == 0.5 and measured["classifier_accuracy"] == 0.995
     path = tmp_path / "orchard32-ab.json"
     scores.write(path, {"data": "orchard"}, measured)

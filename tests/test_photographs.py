@@ -10,6 +10,7 @@ from PIL import Image
 
 from labutils import training, translate
 from labutils.datasets import folder
+from labutils.extras import folders
 
 
 def crops(place, picture, count, seed):
@@ -57,7 +58,7 @@ def test_one_bad_file_costs_one_translation(tmp_path):
     (place / "loop.jpg").symlink_to("loop.jpg")
     (place / "@eaDir").mkdir()
     generator = translate.load_generator(translate.find("orchard64-ab"))
-    written, skipped = translate.apply_folder(generator, place, tmp_path / "out")
+    written, skipped = folders.apply_folder(generator, place, tmp_path / "out")
     assert sorted(path.name for path in skipped) == ["loop.jpg", "pipe.jpg"]
     assert len({path.name.lower() for path in written}) == 5 == len(os.listdir(tmp_path / "out"))
-    assert translate.contact_sheet(place, written, tmp_path / "sheet.png").is_file()
+    assert folders.contact_sheet(place, written, tmp_path / "sheet.png").is_file()

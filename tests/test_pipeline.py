@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 from skimage import data
 
+from labutils.base import decoding
 from labutils.datasets import folder, pipeline
 
 
@@ -266,8 +267,8 @@ def test_test_pictures_that_cannot_be_decoded_are_named(by_hand, damage):
 
 def test_whole_files_are_not_decoded(by_hand, monkeypatch):
     """The look at every file before a training must stay cheap: thousands in a second or two."""
-    monkeypatch.setattr(pipeline, "decode", None)
-    monkeypatch.setattr(pipeline.reading, "read_image", None)
+    monkeypatch.setattr(decoding, "decode", None)
+    monkeypatch.setattr(decoding, "read_image", None)
     (by_hand / "trainA" / "trailer.jpg").unlink()
     pipeline.refuse_unfit(folder.files(by_hand, "trainA"))
 

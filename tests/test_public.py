@@ -23,12 +23,12 @@ import pytest
 from PIL import Image
 
 from labutils import datasets, published
-from labutils.base import files
+from labutils.base import archives, files
 from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
 from labutils.figures import plots
 from labutils.profile import PROFILES
-from labutils.published import archive, flowers
+from labutils.published import flowers
 from labutils.scenes import orchard
 
 
@@ -268,7 +268,10 @@ def test_what_a_killed_download_leaves_is_deleted_by_the_next(server, tmp_path):
 
 
 def test_without_locks_there_is_still_one_whole_copy(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
     both = threading.Barrier(2)
 
     def together(handler):
@@ -314,7 +317,7 @@ class Full(io.FileIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("module", [published, archive])
+@pytest.mark.parametrize("module", [published, archives])
 def test_a_full_disk_is_told_at_once_with_the_remedy(server, tmp_path, monkeypatch, module):
     server.answers = [right]
     monkeypatch.setattr(module, "open", Full, raising=False)
@@ -389,8 +392,8 @@ def test_hostile_members_are_refused_before_anything_is_written(tmp_path, name, 
     (tmp_path / "box").mkdir()
     path = hostile(tmp_path / "x.zip", **{name: mode})
     before = set(tmp_path.parent.rglob("*"))
-    with pytest.raises(archive.ArchiveError, match=reason) as caught:
-        archive.unpack(path, tmp_path / "box" / "target")
+    with pytest.raises(archives.ArchiveError, match=reason) as caught:
+        archives.unpack(path, tmp_path / "box" / "target")
     assert "x.zip" in str(caught.value)
     assert set(tmp_path.parent.rglob("*")) == before
 
@@ -437,13 +440,13 @@ BOMBS = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_bomb_is_refused_without_unfolding(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 1000)
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 1000)
     make, reason = BOMBS[kind]
     path = make(tmp_path / "x.zip")
     tracemalloc.start()
     try:
-        with pytest.raises(archive.ArchiveError, match=reason):
-            archive.unpack(path, tmp_path / "target")
+        with pytest.raises(archives.ArchiveError, match=reason):
+            archives.unpack(path, tmp_path / "target")
         assert tracemalloc.get_traced_memory()[1] < 40_000_000
     finally:
         tracemalloc.stop()
@@ -451,16 +454,16 @@ def test_a_bomb_is_refused_without_unfolding(tmp_path, monkeypatch, kind):
 
 
 def test_real_bytes_are_counted_not_the_declared_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "sum", lambda _: 0, raising=False)  # what was declared seems harmless
+    monkeypatch.setattr(archives, "sum", lambda _: 0, raising=False)  # what was declared seems harmless
     path = zipped(tmp_path / "x.zip")
-    with pytest.raises(archive.ArchiveError, match="bomb"):
-        archive.unpack(path, tmp_path / "target")
+    with pytest.raises(archives.ArchiveError, match="bomb"):
+        archives.unpack(path, tmp_path / "target")
     size = path.stat().st_size
     assert sum(path.stat().st_size for path in (tmp_path / "target").rglob("*.jpg")) < 21 * size + 2_000_000
 
 
 def test_16_folders_in_each_other_are_fine(tmp_path):
-    archive.unpack(zipped(tmp_path / "x.zip", members=[(DEEP, b"deep")]), tmp_path / "target")
+    archives.unpack(zipped(tmp_path / "x.zip", members=[(DEEP, b"deep")]), tmp_path / "target")
     assert (tmp_path / "target" / DEEP).read_bytes() == b"deep"
 
 
@@ -469,24 +472,24 @@ def test_the_disk_is_not_blamed_on_the_archive(tmp_path, monkeypatch, number, re
     def refuse(path, _):
         raise OSError(number, errno.errorcode[number], str(path))
 
-    monkeypatch.setattr(archive, "open", refuse, raising=False)
+    monkeypatch.setattr(archives, "open", refuse, raising=False)
     with pytest.raises(OSError, match=reason):
-        archive.unpack(zipped(tmp_path / "x.zip", members=[("a", b"a")]), tmp_path / "target")
+        archives.unpack(zipped(tmp_path / "x.zip", members=[("a", b"a")]), tmp_path / "target")
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 2)
     path = hostile(tmp_path / "x.zip", one=0o100644, two=0o100644)
-    with pytest.raises(archive.ArchiveError, match="5 files and folders"):
-        archive.unpack(path, tmp_path / "target")
+    with pytest.raises(archives.ArchiveError, match="5 files and folders"):
+        archives.unpack(path, tmp_path / "target")
     assert not (tmp_path / "target").exists()
 
 
 def test_the_same_name_twice(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate"):
         path = hostile(tmp_path / "x.zip", **{"pairs/trainA/0.jpg": 0o100644})
-    with pytest.raises(archive.ArchiveError, match="FileExistsError"):
-        archive.unpack(path, tmp_path / "target")
+    with pytest.raises(archives.ArchiveError, match="FileExistsError"):
+        archives.unpack(path, tmp_path / "target")
 
 
 @pytest.mark.parametrize("kind", ["links", "text", "half", "changed"])
@@ -501,8 +504,8 @@ def test_what_is_no_whole_zip(tmp_path, kind):
     else:
         changed = ARCHIVE.replace(b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe1")
         path.write_bytes({"text": b"hello", "half": ARCHIVE[:-500], "changed": changed}[kind])
-    with pytest.raises(archive.ArchiveError, match="not a complete zip"):
-        archive.unpack(path, tmp_path / "target")
+    with pytest.raises(archives.ArchiveError, match="not a complete zip"):
+        archives.unpack(path, tmp_path / "target")
 
 
 def test_ensure_renders_once(tmp_path):

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from labutils.base.opening import MEMORY, ImageError, shown
+from labutils.base.opening import MEMORY, ImageError
 from labutils.base.reading import read_image
+from labutils.base.words import shown
 
 PHOTO = data.coffee()[100:196, 200:328]  # 96 × 128
 GREY = PHOTO[..., 1].astype(np.uint16) * 257

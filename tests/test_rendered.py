@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from labutils import datasets
+from labutils.base import files
 from labutils.scenes import render
 
 
@@ -182,16 +183,30 @@ def test_a_crash_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
 def test_whoever_comes_second_keeps_what_is_there(tmp_path, monkeypatch):
     """Two processes at once end with one whole copy."""
     orchard = datasets.rendered("orchard")
-    move = render._move
+    rename = files.rename_new
 
-    def late(aside, root, name, record):
-        monkeypatch.setattr(render, "_move", move)
+    def late(aside, root):
+        monkeypatch.setattr(files, "rename_new", rename)
         small(orchard, root)  # another process finishes first
-        move(aside, root, name, record)
+        rename(aside, root)
 
-    monkeypatch.setattr(render, "_move", late)
+    monkeypatch.setattr(files, "rename_new", late)
     root = small(orchard, tmp_path / "data")
     assert len(list(root.rglob("*.*g"))) == 6 and [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_whoever_comes_second_with_another_dataset_is_told(tmp_path, monkeypatch):
+    orchard, rename = datasets.rendered("orchard"), files.rename_new
+
+    def late(aside, root):
+        monkeypatch.setattr(files, "rename_new", rename)
+        small(orchard, root, size=24)
+        rename(aside, root)
+
+    monkeypatch.setattr(files, "rename_new", late)
+    with pytest.raises(ValueError, match="size 24 instead of 16"):
+        small(orchard, tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_both_pictures_show_the_same_scene(module):

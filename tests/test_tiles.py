@@ -5,7 +5,7 @@ import pytest
 import skimage.data
 import tensorflow as tf
 
-from labutils import models, tiles, translate
+from labutils import models, translate
 
 NETWORKS = {
     "unet": dict(kind="unet_generator", filters=4, levels=4, normalization="none"),
@@ -26,7 +26,7 @@ NETWORKS = {
 @pytest.mark.parametrize(("margin", "factor"), [(77, 16), (52, 4), (128, 8)])
 def test_shares_add_up_to_one_and_margins_have_none(length, margin, factor):
     length -= length % factor
-    total, cuts = np.zeros(length), tiles.cuts(length, 512, margin, factor)
+    total, cuts = np.zeros(length), translate.cuts(length, 512, margin, factor)
     for start, shares in cuts:
         assert start % factor == 0 and len(shares) == min(length, 512) and (shares >= 0).all()
         assert not start or not shares[:margin].any()
@@ -39,7 +39,7 @@ def test_shares_add_up_to_one_and_margins_have_none(length, margin, factor):
 
 def test_tiles_that_are_nothing_but_margin_are_refused():
     with pytest.raises(ValueError, match="Tiles of 64 pixels are too small for margins of 32"):
-        tiles.cuts(200, 64, 32, 4)
+        translate.cuts(200, 64, 32, 4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -54,9 +54,9 @@ def test_tiled_equals_whole_without_instance_normalisation(name):
     picture = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     whole = np.asarray(network(picture[None]))[0]
     assert whole.std() > 0.2
-    np.testing.assert_allclose(tiles.apply(network, picture, tile, margin, factor), whole, atol=1e-5)
+    np.testing.assert_allclose(translate.in_tiles(network, picture, tile, margin, factor), whole, atol=1e-5)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(tiles.apply(network, picture, tile, 2, factor), whole, atol=1e-5)
+        np.testing.assert_allclose(translate.in_tiles(network, picture, tile, 2, factor), whole, atol=1e-5)
 
 
 def test_tiling_follows_the_network():
@@ -65,7 +65,7 @@ def test_tiling_follows_the_network():
     far = models.unet_generator(None, filters=1, levels=7)
     tile, margin, factor = translate.tiling(far)
     assert (tile, margin, factor) == (1024, 256, 128) and models.receptive_field(far) > 2 * margin
-    assert len(tiles.cuts(2048, tile, margin, factor)) > 1
+    assert len(translate.cuts(2048, tile, margin, factor)) > 1
 
 
 def gradients(picture, axis):
@@ -83,7 +83,7 @@ def test_no_seams_with_instance_normalisation(name, tile):
     ratios = []
     for axis in (0, 1):
         length = photograph.shape[axis]
-        cuts = tiles.cuts(length + -length % factor, wide, margin, factor)
+        cuts = translate.cuts(length + -length % factor, wide, margin, factor)
         edges = {start for start, _ in cuts[1:]} | {start + wide for start, _ in cuts[:-1]}
         inner = {start + margin for start, _ in cuts[1:]} | {start + wide - margin for start, _ in cuts[:-1]}
         middles = {(cuts[i][0] + wide + cuts[i + 1][0]) // 2 for i in range(len(cuts) - 1)}

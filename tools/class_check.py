@@ -78,7 +78,7 @@ def shipped():
         file = PRETRAINED / facts.get("file", f"{card.stem}.weights.h5")
         if not file.is_file():
             raise Missing(f"{file.name} is not in pretrained/: download the course again")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != facts["sha256"]:
+        if files.sha256(file) != facts["sha256"]:
             raise Missing(f"{file.name} does not match its card: download the course again")
     if not cards:
         raise Missing("pretrained/ has no cards: download the course again")

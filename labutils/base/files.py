@@ -1,4 +1,4 @@
-"""Atomic writes, locks, and error messages for full and read-only disks.
+"""Atomic writes, locks, hashes, and error messages for full and read-only disks.
 
 A file or folder is written under a temporary name first and then renamed. The temporary name contains the number of
 the writing process, so a later process can delete what a killed one left.
@@ -7,6 +7,7 @@ the writing process, so a later process can delete what a killed one left.
 import contextlib
 import errno
 import functools
+import hashlib
 import os
 import platform
 import re
@@ -16,14 +17,10 @@ import uuid
 import zlib
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # other computers may write to the same network drive
 OURS = re.compile(r"\.(writing|replaced)-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}-(.+)", re.DOTALL)
 DAY = 24 * 3600  # seconds
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # what such a drive answers
 REFUSALS = {
     errno.ENOSPC: "The disk of {} is full: make room",
     errno.EDQUOT: "Your disk quota for {} is used up: make room",
@@ -110,6 +107,17 @@ def aside(path):
         _delete(old)
 
 
+def rename_new(place, path):
+    """Rename the folder ``place`` to ``path``; if another process has made a folder of that name, keep that one."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)  # an empty folder: Windows does not overwrite it
+    try:
+        os.replace(place, path)
+    except OSError:
+        if not Path(path).is_dir():
+            raise
+
+
 def write(path, data):
     """Write the bytes ``data`` to ``path`` atomically."""
     with aside(path) as place:
@@ -173,25 +181,32 @@ def _delete(place):
 
 @contextlib.contextmanager
 def lock(path, wait=True):
-    """Hold a lock on the file ``path`` during the block; create the file if it is missing.
+    """Hold a lock on the file ``path`` during the block, which may end in another thread; create the file if missing.
 
-    The lock is also released when the process ends. If another process holds it, this waits, or raises
-    ``BlockingIOError`` if ``wait`` is false. On Windows and some network drives there are no locks: nothing is held.
+    The lock is also released when the process ends. If another block holds it, in this process or another one, this
+    waits, or raises ``BlockingIOError`` if ``wait`` is false. On a drive without locks nothing is held.
     """
+    from filelock import FileLock, Timeout
+
     path = Path(path)
-    with contextlib.ExitStack() as held:
-        with explained(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = held.enter_context(open(path, "a"))
-        if fcntl:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                held.callback(fcntl.flock, file, fcntl.LOCK_UN)  # closing is not enough if a child process has it open
-            except BlockingIOError:
+    # without locks the library would take the file itself for the lock, and a killed process would leave it
+    held = FileLock(path, blocking=wait, thread_local=False, fallback_to_soft=False)
+    with contextlib.ExitStack() as stack:
+        try:
+            with explained(path.parent):
+                stack.enter_context(held)
+        except Timeout:
+            raise BlockingIOError(errno.EAGAIN, "Locked by another process or thread", str(path)) from None
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
                 raise
-            except OSError:  # a drive without locks
-                pass
         yield
+
+
+def sha256(path):
+    """Return the SHA-256 of the file ``path`` in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def by_step(folder, ending=""):

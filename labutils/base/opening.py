@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-import re
 import stat
 import warnings
 from pathlib import Path
 
 from PIL import Image, JpegImagePlugin
+
+from labutils.base.words import shown
 
 # Pillow reads more formats, but some of them start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -23,17 +24,6 @@ class ImageError(ValueError):
 
     def __str__(self):
         return f"{shown(self.path)}: {self.reason}"
-
-
-def shown(path):
-    """Return ``path`` as one line of text: non-UTF-8 bytes, new lines and other control characters as escapes."""
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], text)  # lists have a line for each path
-
-
-def place(path):
-    """Return ``path`` as a ``Path``; a leading ``~`` is the home folder."""
-    return Path(os.path.expanduser(path))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ import re
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from labutils.base.opening import ImageError, opened, orientation, place, refuse_size
+from labutils.base.opening import ImageError, opened, orientation, refuse_size
+from labutils.base.paths import place
 
 MAX_PIXELS = 90_000_000  # of a picture to be made
 

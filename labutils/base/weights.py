@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labutils.base.archives import refuse_bomb
+
 BYTES = 2**30  # maximum bytes of a weight file
 UNPACKED = 2**28  # maximum bytes of the arrays in an .npz file; VGG19 in float32 has 80 MB
 ENTRIES = 5000  # maximum number of groups and arrays in a file
@@ -45,21 +47,10 @@ def opened(path):
         raise WeightsError(f"{path} cannot be read as weights: {str(error)[:300]}") from error
 
 
-def refuse_bomb(path, most):
-    """Raise ``ValueError`` if the arrays in an ``.npz`` file would take more than ``most`` bytes, before they do."""
-    with zipfile.ZipFile(path) as file:
-        parts = file.infolist()
-    unpacked = sum(part.file_size for part in parts)
-    if unpacked > most:
-        raise ValueError(f"its arrays would take {unpacked:,} bytes, more than {most:,}.")
-    for part in parts:  # other compression methods would unpack without a limit
-        if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{part.filename} is compressed in a way that NumPy does not use.")
-
-
 @contextlib.contextmanager
 def _npz(path):
-    refuse_bomb(path, UNPACKED)
+    with zipfile.ZipFile(path) as file:
+        refuse_bomb(file.infolist(), UNPACKED)
     with np.load(path, allow_pickle=False) as file:
         yield file
 
@@ -68,6 +59,8 @@ def _npz(path):
 def _hdf5(path):
     import h5py
 
+    if not h5py.is_hdf5(path):
+        raise ValueError("it is not an HDF5 file.")
     with h5py.File(path, "r") as file:
         yield _arrays(file, path.stat().st_size)
 

@@ -6,13 +6,14 @@ A check never raises in a student's notebook. CI sets ``LAB_STRICT``. With "1" a
 ``AssertionError``. With "unsolved" a right answer raises it, because a placeholder must not pass.
 """
 
-import difflib
 import importlib
 import os
 import pkgutil
 import textwrap
 
 import numpy as np
+
+from labutils.base.words import choices
 
 EXERCISES = {}
 DONE = set()  # answered correctly in this session
@@ -45,8 +46,7 @@ def check(name, value):
     for lesson in lessons if name not in EXERCISES else []:  # so that the list below is complete
         importlib.import_module(f"{__name__}.{lesson}")
     if name not in EXERCISES:
-        near = "".join(f" Did you mean {x!r}?" for x in difflib.get_close_matches(str(name), EXERCISES, n=1))
-        raise ValueError(f"No exercise is called {name!r}.{near} There are: {', '.join(sorted(EXERCISES))}.")
+        raise ValueError(f"No exercise is called {name!r}. There are: {choices(name, sorted(EXERCISES))}")
     DONE.discard(name)
     try:
         EXERCISES[name](value)

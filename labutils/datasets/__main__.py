@@ -5,7 +5,7 @@ import sys
 
 from labutils import datasets, published
 from labutils.base import console
-from labutils.base.opening import place
+from labutils.base.paths import place
 from labutils.datasets import folder
 from labutils.profile import home
 

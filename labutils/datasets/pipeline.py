@@ -6,68 +6,32 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from labutils.base import opening, reading
+from labutils.base import decoding
 from labutils.base.opening import ImageError
+from labutils.base.words import shown
 from labutils.datasets import folder as folders
 
 JITTER = 1.12  # pictures are enlarged by this before the crop (286 to 256 in the paper's code)
 
 
-def decode(path):
-    """Decode a JPEG or PNG file: uint8 (height, width, 3). ``path`` is a string tensor."""
-    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-
-
 def refuse_unfit(paths, thorough=False):
     """Raise ``ValueError`` naming the files among ``paths`` that cannot be trained on as they are, and the remedy.
 
-    These are damaged files, pictures that would take too much memory, and pictures that ``decode`` does not read as
-    a person sees them (turned by EXIF data, transparent, another format under the name of a JPEG).
-
-    Reads only the first and last bytes of a file, and decodes it if they look odd. ``thorough`` decodes every file:
-    use it when TensorFlow could not decode a file, because its error does not name the file.
+    ``decoding.refuse_unfit`` says which these are. ``thorough`` decodes every file: use it when TensorFlow could not
+    decode one, because its error does not name the file.
     """
     unfit = []
     for path in paths:
         try:
-            _refuse_unfit(path, thorough)
+            decoding.refuse_unfit(path, thorough)
         except ImageError as error:
             unfit.append(error)
     if unfit:
-        listed = "\n".join(map(str, unfit[:10])) + ("\n..." if len(unfit) > 10 else "")
+        errors = "\n".join(map(str, unfit[:10])) + ("\n..." if len(unfit) > 10 else "")
         raise ValueError(
-            f"{len(unfit)} of {len(paths)} files in {opening.shown(paths[0].parent)} cannot be trained on. To make a "
-            f"dataset of what can be read: {folders.remedy(paths[0].parents[1])}\nOr replace or delete them:\n{listed}"
+            f"{len(unfit)} of {len(paths)} files in {shown(paths[0].parent)} cannot be trained on. To make a "
+            f"dataset of what can be read: {folders.remedy(paths[0].parents[1])}\nOr replace or delete them:\n{errors}"
         )
-
-
-def _refuse_unfit(path, thorough):
-    with opening.opened(path) as image:
-        (width, height), kind = image.size, image.format
-        plain = kind in ("JPEG", "MPO", "PNG") and image.mode in ("1", "L", "P", "RGB")
-        plain &= not image.has_transparency_data
-        if opening.orientation(image) in reading.UPRIGHT:
-            raise ImageError(path, "is turned by its EXIF data, which TensorFlow does not read")
-    opening.refuse_size(path, (width, height), 15 * width * height)  # 3 bytes and 3 floats a pixel
-    if max(width, height) > 20 * min(width, height):
-        raise ImageError(path, f"is {width}×{height} pixels: too long (a side over 20 times the other), crop it first")
-    if plain and not thorough and _has_its_end(path):
-        return
-    seen = reading.read_image(path)
-    try:
-        decoded = decode(os.fsencode(path)).numpy()
-    except tf.errors.OpError:
-        raise ImageError(path, f"is a picture that TensorFlow cannot decode ({kind})") from None
-    if not plain and (decoded.shape != seen.shape or np.abs(decoded.astype(int) - seen).max() > 32):
-        raise ImageError(path, f"looks different in TensorFlow than to a person ({kind}: transparency, colours)")
-
-
-def _has_its_end(path):
-    """Return whether the file ends as a JPEG or a PNG does."""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 8))
-        tail = file.read()
-    return tail[-2:] == b"\xff\xd9" or tail[:4] == b"IEND"
 
 
 def fit(image, size):
@@ -134,7 +98,7 @@ def unpaired(root, size, batch_size=1, seed=0, augment=True, start_step=0):
         names.append(tf.constant([os.fsencode(path) for path in found]))  # a name need not be UTF-8
 
     def view(sample, domain):
-        image = decode(tf.gather(names[domain], shuffled(sample, len(names[domain]), seed, domain)))
+        image = decoding.decode(tf.gather(names[domain], shuffled(sample, len(names[domain]), seed, domain)))
         if not augment:
             return crop(fit(image, size), size)
         return random_view(image, size, tf.random.experimental.stateless_fold_in([seed, domain], sample))
@@ -161,7 +125,7 @@ def pictures(root, folder, size, limit=None):
 
 def _decoded(path):
     try:
-        return decode(os.fsencode(path))
+        return decoding.decode(os.fsencode(path))
     except tf.errors.OpError:  # its message names no file and no remedy
         refuse_unfit([path], thorough=True)
         raise

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def pack(source, target, until="block4_conv2"):
         np.savez_compressed(place, **packed)
     card = {
         "file": target.name,
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "sha256": files.sha256(target),
         "network": features.backbone_of(arrays).upper(),
         "layers": names,
         "relative_weight_error": errors,

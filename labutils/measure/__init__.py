@@ -40,6 +40,11 @@ def choose(kept, root):
     return found
 
 
+def unchanged(batch, training=False):
+    """Return the unchanged input: the first baseline, called like a generator."""
+    return batch
+
+
 def colour_matching(root, direction):
     """Make the second baseline, a "generator" that matches mean colour and contrast to the other domain.
 

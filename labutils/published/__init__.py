@@ -1,6 +1,5 @@
 """Download published datasets, most of them the CycleGAN paper's; ``ensure`` finds or makes a profile's data."""
 
-import difflib
 import os
 import shutil
 import threading
@@ -11,12 +10,13 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from labutils import datasets
-from labutils.base import files
+from labutils.base import files, paths
+from labutils.base.archives import unpack
 from labutils.base.background import wait_for
+from labutils.base.words import choices
 from labutils.datasets import folder
 from labutils.profile import home
 from labutils.published import flowers
-from labutils.published.archive import unpack
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
@@ -116,21 +116,18 @@ def ensure(lab, root=None):
     Raises ``ValueError`` for an unknown dataset or an unfit folder, ``DownloadError`` if a published one cannot be
     downloaded.
     """
-    root = folder.place(root or home("data"))
+    root = paths.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
     if lab.dataset not in DATASETS:
         named = Path(lab.dataset)
-        own = next(filter(Path.is_dir, (folder.place(named), home(*named.parts), root / named)), named)
+        own = next(filter(Path.is_dir, (paths.place(named), home(*named.parts), root / named)), named)
         if own.is_dir() or len(own.parts) > 1:
             return _whole(own)
-        known = [*datasets.RENDERED, *DATASETS]
-        near = difflib.get_close_matches(lab.dataset, known, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = choices(lab.dataset, [*datasets.RENDERED, *DATASETS])
         raise ValueError(
-            f"No dataset is called {lab.dataset!r}: there are {', '.join(known)}.{hint} Or give a folder with "
-            f"{', '.join(folder.FOLDERS)}."
+            f"No dataset is called {lab.dataset!r}: there are {known} Or give a folder with {', '.join(folder.FOLDERS)}."
         )
     return download(lab.dataset, root)
 
@@ -165,10 +162,8 @@ def download(name, root="data", mirrors=()):
     ``files.DiskError`` for a full or read-only disk.
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(str(name), DATASETS, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"No published dataset is called {name!r}: there are {', '.join(DATASETS)}.{hint}")
-    place = folder.place(root) / name
+        raise ValueError(f"No published dataset is called {name!r}. There are: {choices(name, DATASETS)}")
+    place = paths.place(root) / name
     if place.exists():  # perhaps in a read-only folder
         return _whole(place)
     with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
@@ -183,7 +178,7 @@ def download(name, root="data", mirrors=()):
             else:
                 unpack(archive, inside.parent)
             _whole(inside)
-            _move(inside, place)
+            files.rename_new(inside, place)
     return _whole(place)
 
 
@@ -191,14 +186,6 @@ def _whole(place):
     for name in folder.FOLDERS:
         folder.files(place, name)  # raises ValueError, saying what is missing
     return place
-
-
-def _move(inside, place):
-    try:
-        os.replace(inside, place)
-    except OSError:
-        if not place.is_dir():  # otherwise another process was first
-            raise
 
 
 def _fetch(name, folder, root, mirrors):
@@ -237,7 +224,7 @@ def _by_hand(name, root):
 def _address(mirror, archive):
     """Return the address of the archive: ``mirror`` itself, or ``archive`` in that folder."""
     if "://" not in mirror:
-        mirror = folder.place(mirror).resolve().as_uri()
+        mirror = paths.place(mirror).resolve().as_uri()
     return mirror if mirror.endswith(Path(archive).suffix) else f"{mirror.rstrip('/')}/{archive}"
 
 

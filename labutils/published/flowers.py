@@ -7,7 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from labutils.published.archive import ArchiveError
+from labutils.base.archives import ArchiveError
 
 LIST = Path(__file__).with_name("daisy2sunflower.tsv")
 INSIDE = {"A": "flower_photos/daisy", "B": "flower_photos/sunflowers"}  # the archive's folders

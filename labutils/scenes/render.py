@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from labutils.base import files
-from labutils.base.opening import place
+from labutils.base.paths import place
 from labutils.datasets.folder import FOLDERS
 from labutils.pictures import to_uint8
 
@@ -203,7 +203,8 @@ def write(name, version, render, root, train, test, size, seed, progress=True):
             for _ in tqdm(pool.map(save, names), name, len(names), unit=" pictures", disable=not progress):
                 pass
         (aside / f"{name}.json").write_text(json.dumps(record, indent=1))
-        _move(aside, root, name, record)
+        files.rename_new(aside, root)
+    _holds(root, name, record)  # another process may have been first, with another dataset
     return root
 
 
@@ -225,14 +226,3 @@ def _holds(root, name, record):
     if missing:
         raise ValueError(f"{root} lacks {len(missing)} of its pictures, {missing[0]} first. {remedy}")
     return True
-
-
-def _move(aside, root, name, record):
-    """Rename the finished folder to ``root``. If another process was first with the same dataset, keep its folder."""
-    if root.is_dir() and not any(root.iterdir()):
-        root.rmdir()
-    try:
-        os.replace(aside, root)
-    except OSError:
-        if not (root.exists() and _holds(root, name, record)):
-            raise

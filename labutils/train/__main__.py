@@ -9,7 +9,7 @@ import sys
 
 from labutils import profile, published
 from labutils.base import console, files
-from labutils.base.opening import place
+from labutils.base.paths import place
 
 DONE, FAILED, STOPPED = 0, 1, 3
 SECONDS = 0.5  # between two looks at the run

@@ -36,7 +36,7 @@ from labutils import measure, metrics, models, profile, published, translate
 from labutils.checks import check
 from labutils.dashboard import TranslatePanel
 from labutils.datasets import pipeline
-from labutils.extras import archive, export
+from labutils.extras import archive, export, folders
 from labutils.figures import plots
 from labutils.scenes import orchard
 
@@ -228,7 +228,7 @@ plot
 # **A whole folder** is translated by one command, which also makes a sheet of originals beside translations. In a
 # terminal, in the folder of the course:
 #
-#     .venv/bin/python -m labutils.translate FOLDER --generator orchard64-ab --out DIR --contact-sheet
+#     .venv/bin/python -m labutils.extras.folders FOLDER --generator orchard64-ab --out DIR --contact-sheet
 #
 # The next cell does the same for six scenes of different sizes.
 
@@ -237,7 +237,7 @@ source, target = (profile.home("runs", f"six-scenes-{lab.name}", name) for name 
 for number, side in enumerate((56, 64, 64, 72, 80, 96)):
     scene = plots.as_uint8(orchard.render_pair(200_000 + number, side).a)
     translate.save_png(source / f"scene-{number}.png", scene)
-_ = translate.main([str(source), "--generator", "orchard64-ab", "--out", str(target), "--contact-sheet"])
+_ = folders.main([str(source), "--generator", "orchard64-ab", "--out", str(target), "--contact-sheet"])
 Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its translation into oranges.")
 
 # %% [markdown]
@@ -255,7 +255,8 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # - **Colour matching** shifts and stretches each colour channel until mean and contrast are those of the other domain.
 
 # %%
-rivals = {d: {"unchanged input": metrics.copy, "colour matching": measure.colour_matching(root, d)} for d in generators}
+matching = {d: measure.colour_matching(root, d) for d in generators}
+rivals = {d: {"unchanged input": measure.unchanged, "colour matching": matching[d]} for d in generators}
 print("" if scenes else f"{lab.dataset} has no truth: go on to the judge.")
 for direction, generator in generators.items() if scenes else ():
     for name, rival in (rivals[direction] | {"generator": generator}).items():

@@ -1,4 +1,4 @@
-"""Unpack an untrusted zip file: check everything that can be counted before writing anything."""
+"""Untrusted zip files: check everything that can be counted before anything is unpacked."""
 
 import errno
 import io
@@ -19,13 +19,13 @@ NAMES = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EI
 
 
 class ArchiveError(ValueError):
-    """A refused archive. The text names it and gives the reason."""
+    """Raised for an archive that is refused; the text gives the reason."""
 
 
 class _Listing(io.FileIO):
     def read(self, size=-1):
         if size > MOST_LISTED:
-            raise ArchiveError(f"{self.name} was refused: its list of members has {size:,} bytes.")
+            raise ArchiveError(f"its list of members has {size:,} bytes.")
         return super().read(size)
 
 
@@ -47,30 +47,43 @@ def unpack(archive, target):
     try:
         with _Listing(archive) as listing, zipfile.ZipFile(listing) as file, files.explained(target):
             members = file.infolist()
-            places = [_place(archive, member) for member in members]
+            places = [_place(member) for member in members]
             count = max(len(members), len({place for each in places for place in (each, *each.parents)}) - 1)  # not "."
             if count > MOST_MEMBERS:
-                raise ArchiveError(f"{archive} was refused: it has {count:,} files and folders.")
-            room = MOST_GROWTH * Path(archive).stat().st_size + 1_000_000
-            _refuse_bomb(archive, room - sum(member.file_size for member in members))
+                raise ArchiveError(f"it has {count:,} files and folders.")
+            room = room_of(archive)
+            refuse_bomb(members, room)
             target.mkdir(parents=True)
             for member, place in zip(members, places, strict=True):
                 room = _write(file, member, target / place, room)
-                _refuse_bomb(archive, room)
-    except (ArchiveError, files.DiskError):
+                if room < 0:  # members may be larger than they say
+                    raise ArchiveError("it unpacks to too many bytes, like a zip bomb.")
+    except files.DiskError:
         raise
+    except ArchiveError as error:
+        raise ArchiveError(f"{archive} was refused: {error}") from error
     except Exception as error:  # zipfile and zlib each have their own exceptions
         if isinstance(error, OSError) and error.errno not in NAMES:
             raise
         raise ArchiveError(f"{archive} is not a complete zip archive ({type(error).__name__}: {error}).") from error
 
 
-def _refuse_bomb(archive, room):
-    if room < 0:
-        raise ArchiveError(f"{archive} was refused: it unpacks to too many bytes, like a zip bomb.")
+def room_of(archive):
+    """Return how many bytes the zip file ``archive`` may unpack to."""
+    return MOST_GROWTH * Path(archive).stat().st_size + 1_000_000
 
 
-def _place(archive, member):
+def refuse_bomb(members, room):
+    """Raise ``ArchiveError`` if ``members`` of a zip file may unpack to more than ``room`` bytes."""
+    for member in members:
+        if member.compress_type not in METHODS:
+            raise ArchiveError(f"{member.filename!r} is packed by a method other than stored and deflated.")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > room:
+        raise ArchiveError(f"it would take {unpacked:,} bytes, more than {room:,}, like a zip bomb.")
+
+
+def _place(member):
     """Return ``member``'s path relative to the target. Raise ``ArchiveError`` unless it is a plain file or folder."""
     name = PurePosixPath(member.filename)
     kind = stat.S_IFMT(member.external_attr >> 16)
@@ -80,11 +93,10 @@ def _place(archive, member):
         f"more than {DEEPEST} folders deep": len(name.parts) > DEEPEST + 1,
         "a link or a device": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
         "an encrypted file": member.flag_bits & 1,
-        "packed by a method other than stored and deflated": member.compress_type not in METHODS,
     }
     for reason, applies in reasons.items():
         if applies:
-            raise ArchiveError(f"{archive} was refused: {member.filename!r} is {reason}.")
+            raise ArchiveError(f"{member.filename!r} is {reason}.")
     return Path(*name.parts)
 
 
