@@ -125,10 +125,8 @@ def ensure(lab, root=None):
         own = next(filter(Path.is_dir, (paths.place(named), home(*named.parts), root / named)), named)
         if own.is_dir() or len(own.parts) > 1:
             return _whole(own)
-        known = choices(lab.dataset, [*datasets.RENDERED, *DATASETS])
-        raise ValueError(
-            f"No dataset is called {lab.dataset!r}: there are {known} Or give a folder with {', '.join(folder.FOLDERS)}."
-        )
+        known, four = choices(lab.dataset, [*datasets.RENDERED, *DATASETS]), ", ".join(folder.FOLDERS)
+        raise ValueError(f"No dataset is called {lab.dataset!r}: there are {known} Or give a folder with {four}.")
     return download(lab.dataset, root)
 
 

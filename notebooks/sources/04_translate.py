@@ -122,7 +122,7 @@ if scenes:
         print(f"{name:>7}: {a} to {b} {gain_ab:5.1f} dB, {b} to {a} {gain_ba:5.1f} dB")
     chosen = "yours" if min(gains.get("yours", [0])) > 1 or "shipped" not in gains else "shipped"
 generators = pairs[chosen]
-print(f"From here on: {chosen}")
+print(f"From here on: {chosen}." if scenes else "No truth here: the cell that measures against it prints nothing.")
 
 # %% [markdown]
 # ## There and back
@@ -257,7 +257,6 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # %%
 matching = {d: measure.colour_matching(root, d) for d in generators}
 rivals = {d: {"unchanged input": measure.unchanged, "colour matching": matching[d]} for d in generators}
-print("" if scenes else f"{lab.dataset} has no truth: go on to the judge.")
 for direction, generator in generators.items() if scenes else ():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
