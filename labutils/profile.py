@@ -1,9 +1,11 @@
 """Sizes and step counts of the lessons: ``smoke`` for CI, ``class`` for two CPU cores, ``full`` for a GPU."""
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labutils import datasets
 from labutils.base.paths import place
 
 
@@ -34,6 +36,15 @@ class Profile:
     loss_weights: dict = field(default_factory=lambda: {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0})
     pool_size: int = 50
     batch_size: int = 1
+
+    def __str__(self):
+        return f"Profile {self.name} on {self.dataset}: {self.cost}."
+
+    @property
+    def label(self):
+        """The profile's name, and the data's if it is not the profile's own: for the names of folders."""
+        own = PROFILES[self.name].dataset == self.dataset if self.name in PROFILES else True
+        return self.name if own else f"{self.name}-{Path(self.dataset).name}"
 
     def __post_init__(self):
         for name, kind in self.__annotations__.items():
@@ -98,12 +109,33 @@ PROFILES = {
 }
 
 
-def load(name=None):
-    """Return the profile ``name``; by default the variable ``LAB_PROFILE``, or "class". ``ValueError`` if unknown."""
-    name = name or os.environ.get("LAB_PROFILE") or "class"
+# What the recipe for photographs changes. Mask, weights and pace above were tuned on rendered scenes.
+PHOTOGRAPHS = {
+    "smoke": {},
+    "class": {
+        "generator": {"kind": "unet_generator", "filters": 16},
+        "loss_weights": {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0},
+        "discriminator_pace": 1.0,
+    },
+    "full": {},
+}
+
+
+def load(name=None, data=None):
+    """Return the profile ``name``; by default the one in the variable ``LAB_PROFILE``, otherwise ``"class"``.
+
+    ``data``: the name of a rendered or published dataset, or a folder with ``trainA``, ``trainB``, ``testA`` and
+    ``testB``; by default the variable ``LAB_DATA``, otherwise the profile's own. The data choose the recipe: that of
+    the profile for rendered scenes, ``PHOTOGRAPHS`` for all others.
+    Raises ``ValueError`` for an unknown profile.
+    """
+    name, data = name or os.environ.get("LAB_PROFILE") or "class", data or os.environ.get("LAB_DATA")
     if name not in PROFILES:
         raise ValueError(f"Unknown profile {name!r}: choose one of {', '.join(PROFILES)}.")
-    return PROFILES[name]
+    if not data:
+        return PROFILES[name]
+    recipe = {} if data in datasets.RENDERED else PHOTOGRAPHS[name]
+    return dataclasses.replace(PROFILES[name], dataset=str(data), **recipe)
 
 
 def home(*parts):

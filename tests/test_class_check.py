@@ -128,7 +128,8 @@ def test_versions_name_what_differs(monkeypatch):
 def test_the_guide_says_how_much_disk_and_how_to_fill_a_mirror():
     guide = (TOOLS.parent / "docs" / "instructor.md").read_text()
     assert f"- {NEEDED:g} GB of free disk each" in guide
-    named = re.findall(r"https://\S+/(\S+)", guide.split("curl ")[1].split("```")[0])
+    named = re.findall(r"https?://\S+/(\S+)", guide.split("curl ")[1].split("```")[0])
     vgg = features.CACHED["vgg19"][0]
-    assert named == ["apple2orange.zip", "horse2zebra.zip", vgg]
-    assert all(published.DATASETS[name.removesuffix(".zip")].urls[0] in guide for name in named if name != vgg)
+    addresses = {facts.archive: facts.urls[0] for facts in published.DATASETS.values()}
+    assert named == ["flower_photos.tgz", "apple2orange.zip", "horse2zebra.zip", vgg]
+    assert all(addresses[name] in guide for name in named if name != vgg)

@@ -26,7 +26,9 @@ from labutils import datasets, published
 from labutils.base import archives, files
 from labutils.datasets import __main__ as shell
 from labutils.datasets import folder
+from labutils.figures import plots
 from labutils.profile import PROFILES
+from labutils.published import flowers
 from labutils.scenes import orchard
 
 
@@ -169,7 +171,7 @@ def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_pat
     with pytest.raises(published.DownloadError, match=reason) as caught:
         published.download("pairs", tmp_path)
     assert visible(tmp_path) == [] and len(server.paths) == requests
-    assert f"curl -L -o pairs.zip {server.url}/pairs.zip" in str(caught.value)
+    assert f"curl -L -O {server.url}/pairs.zip" in str(caught.value)
     assert f"download pairs --root {tmp_path} --mirror pairs.zip" in str(caught.value)
 
 
@@ -356,10 +358,11 @@ def test_unknown_name():
 
 
 def test_facts_are_complete():
-    assert len(published.DATASETS) == 8
+    assert len(published.DATASETS) == 9
     for name, facts in published.DATASETS.items():
         assert len(bytes.fromhex(facts.sha256)) == 32 and facts.bytes > 30e6
-        assert all(url.startswith("https://") and url.endswith(f"/{name}.zip") for url in facts.urls)
+        assert all(url.startswith("http") and url.endswith(f"/{facts.archive}") for url in facts.urls)
+        assert facts.archive == ("flower_photos.tgz" if name == "daisy2sunflower" else f"{name}.zip")
 
 
 def hostile(path, **members):
@@ -556,3 +559,66 @@ def test_wrong_commands_end_with_2():
 def test_no_tensorflow():
     code = "import sys, labutils.datasets.__main__; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# The photographs of flowers
+
+
+def flower_archive(tmp_path, leave_out=(), extra=()):
+    """A stand-in for TensorFlow's archive: a small picture for each listed name, and others that are not listed."""
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), "gold").save(picture, "JPEG")
+    names = [f"{flowers.INSIDE[part[-1]]}/{name}" for part, name in (row[0].split("/") for row in flowers.listed())]
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name in [*names, "flower_photos/daisy/unlisted.jpg", "flower_photos/roses/1.jpg", *extra]:
+            if name not in leave_out:
+                member = tarfile.TarInfo(name)
+                member.size = len(picture.getvalue())
+                tar.addfile(member, io.BytesIO(picture.getvalue()))
+    path = tmp_path / "flower_photos.tgz"
+    path.write_bytes(content.getvalue())
+    facts = published.DATASETS["daisy2sunflower"]
+    data = path.read_bytes()
+    return path, dataclasses.replace(facts, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def test_flowers_are_picked_by_name_and_keep_their_credits(tmp_path, monkeypatch):
+    archive, facts = flower_archive(tmp_path, extra=["../outside.jpg"])
+    monkeypatch.setitem(published.DATASETS, "daisy2sunflower", facts)
+    monkeypatch.setenv("LAB_MIRROR", str(tmp_path))
+    root = published.download("daisy2sunflower", tmp_path / "data")
+    counts = tuple(len(folder.files(root, name)) for name in folder.FOLDERS)
+    assert counts == facts.counts
+    assert not list(tmp_path.rglob("unlisted.jpg")) and not list(tmp_path.rglob("outside.jpg"))
+    assert (root / "CREDITS.tsv").read_bytes() == flowers.LIST.read_bytes()
+    caption = plots.credits(root, "testA", "testB", limit=2)
+    first = [name.name for part in ("testA", "testB") for name in folder.files(root, part)[:2]]
+    wanted = [row[1] for row in flowers.listed() if row[0].split("/")[1] in first]
+    assert caption.startswith("Photographs (CC BY 2.0): ") and all(name in caption for name in wanted)
+
+    (tmp_path / "stick").mkdir()  # another room gets the unpacked folder
+    (root).rename(tmp_path / "stick" / "daisy2sunflower")
+    again = published.download("daisy2sunflower", tmp_path / "other", mirrors=[tmp_path / "stick"])
+    assert len(folder.files(again, "trainA")) == facts.counts[0] and (again / "CREDITS.tsv").exists()
+    assert plots.credits(tmp_path, "testA") == ""  # a dataset without credits
+
+
+def test_an_archive_without_a_listed_flower_is_refused(tmp_path, monkeypatch):
+    gone = f"{flowers.INSIDE['B']}/{flowers.listed()[-1][0].split('/')[1]}"
+    archive, facts = flower_archive(tmp_path, leave_out=[gone])
+    monkeypatch.setitem(published.DATASETS, "daisy2sunflower", facts)
+    with pytest.raises(ValueError, match="lacks 1 of the listed"):
+        published.download("daisy2sunflower", tmp_path / "data", mirrors=[archive])
+    assert not (tmp_path / "data" / "daisy2sunflower").exists()
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="not a complete tar"):
+        flowers.pick(archive, tmp_path / "picked")
+
+
+def test_every_listed_flower_has_its_photographer_and_page():
+    rows = flowers.listed()
+    assert len({row[0] for row in rows}) == len(rows) == sum(published.DATASETS["daisy2sunflower"].counts)
+    for name, photographer, page, close in rows:
+        assert name.split("/")[0] in folder.FOLDERS and photographer.strip() and close in ("", "yes")
+        assert page.startswith("https://www.flickr.com/photos/")

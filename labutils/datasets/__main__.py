@@ -21,7 +21,10 @@ def parser():
     download.add_argument("name", metavar="NAME", help="one of " + ", ".join(published.DATASETS))
     download.add_argument("--root", type=place, default=home("data"), help="where to put it (%(default)s)")
     download.add_argument(
-        "--mirror", action="append", default=[], help="an address or folder that holds NAME.zip; tried first"
+        "--mirror",
+        action="append",
+        default=[],
+        help="an address or folder that holds the archive, or a folder that holds NAME; tried first",
     )
 
     for name in datasets.RENDERED:

@@ -3,12 +3,14 @@
 import base64
 import io
 import textwrap
+from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from labutils.datasets import folder
 from labutils.pictures import to_uint8
 
 # Okabe and Ito's palette: distinguishable with every common form of colour blindness. Combine with line styles.
@@ -110,6 +112,21 @@ def loss_series(history):
     """Return the ``series`` of ``curves`` for a ``Run.history``: each loss, averaged over both directions."""
     steps = np.asarray(history["step"])
     return {name: (steps, (np.asarray(history[a]) + np.asarray(history[b])) / 2) for name, (a, b) in CURVES.items()}
+
+
+def credits(root, *parts, limit=6):
+    """Return a caption: who took the first ``limit`` photographs in each of the folders ``parts`` of a dataset.
+
+    Empty for a dataset without ``CREDITS.tsv`` (file, photographer, page).
+    """
+    listed = Path(root) / "CREDITS.tsv"
+    if not listed.is_file():
+        return ""
+    rows = [line.split("\t") for line in listed.read_text(encoding="utf-8").splitlines()[1:]]
+    people = {row[0]: row[1] for row in rows}
+    shown = [f"{part}/{path.name}" for part in parts for path in folder.files(root, part)[:limit]]
+    names = dict.fromkeys(people[name] for name in shown if name in people)
+    return f"Photographs (CC BY 2.0): {', '.join(names)}" if names else ""
 
 
 def curves(series, xlabel="step", ylabel="loss", marks=(), alt="curves", smooth=1, size=(7, 3), caption=""):

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from labutils import generators, metrics
+from labutils import datasets, generators, metrics
 from labutils.base import files
-from labutils.datasets import folder
+from labutils.datasets import folder, pipeline
 from labutils.measure.classifier import DomainClassifier as DomainClassifier
 from labutils.metrics import nearest, psnr, squared_error, translated
 
@@ -29,11 +29,13 @@ def choose(kept, root):
     """Save the generators with the largest gain in a run's folder ``kept`` as ``chosen-ab`` and ``chosen-ba``.
 
     The gain is measured on the pairs in ``root``. Judge the choice on other pairs. Returns all gains,
-    ``{direction: {step: dB}}``.
+    ``{direction: {step: dB}}``. ``root=None``, for pictures without a truth: chooses the last step, and returns ``{}``.
     """
-    found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")}
-    for direction, gain in found.items():
-        best = generators.load_generator(Path(kept) / files.named(max(gain, key=gain.get), f"-{direction}"))
+    found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")} if root else {}
+    for direction in ("ab", "ba"):
+        gain = found.get(direction)
+        step = max(gain, key=gain.get) if gain else max(files.by_step(kept, f"-{direction}.json"))
+        best = generators.load_generator(Path(kept) / files.named(step, f"-{direction}"))
         generators.save_generator(best, Path(kept) / f"chosen-{direction}", **best.card)
     return found
 
@@ -139,20 +141,24 @@ def errors(generator, back, classifier, root, direction, limit=None):
     "fruit" and "background" are the root mean squared error inside and outside the mask. "cycle" is the mean
     absolute difference after translating back. All three are in grey levels of 255. "classifier" is the probability,
     from 0 to 1, that the translation is *not* of the target domain. A picture without pixels inside or outside has
-    NaN there. A measure that is NaN for all pictures is left out.
+    NaN there. A measure that is NaN for all pictures is left out. Without a truth, "fruit" and "background" are.
     """
-    real, truths, mask = metrics.test_pairs(str(root), direction, limit)
+    measured = {}
+    if datasets.truth_of(root):
+        real, truths, mask = metrics.test_pairs(str(root), direction, limit)
+    else:
+        real = pipeline.pictures(root, f"test{direction[0].upper()}", classifier.size, limit) / 2 + 0.5
     fake = translated(generator, real)
-    truth, outside = nearest(fake, truths, mask), mask == 0
+    if datasets.truth_of(root):
+        truth = nearest(fake, truths, mask)
 
-    def levels(weight):
-        pixels = weight.sum(axis=(1, 2))
-        return 255 * np.sqrt(squared_error(fake, truth, weight) / np.where(pixels, 3 * pixels, np.nan))
+        def levels(weight):
+            pixels = weight.sum(axis=(1, 2))
+            return 255 * np.sqrt(squared_error(fake, truth, weight) / np.where(pixels, 3 * pixels, np.nan))
 
+        measured |= {"fruit": levels(mask), "background": levels(mask == 0)}
     is_b = classifier.probability(fake)
-    measured = {
-        "fruit": levels(mask),
-        "background": levels(outside),
+    measured |= {
         "classifier": 1 - is_b if direction == "ab" else is_b,
         "cycle": 255 * np.abs(translated(back, fake) - real).mean(axis=(1, 2, 3)),
     }

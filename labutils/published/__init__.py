@@ -1,4 +1,4 @@
-"""Download the published datasets of the CycleGAN paper; ``ensure`` finds or makes a profile's data."""
+"""Download published datasets, most of them the CycleGAN paper's; ``ensure`` finds or makes a profile's data."""
 
 import os
 import shutil
@@ -16,9 +16,11 @@ from labutils.base.background import wait_for
 from labutils.base.words import choices
 from labutils.datasets import folder
 from labutils.profile import home
+from labutils.published import flowers
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
+TENSORFLOW = "http://download.tensorflow.org/example_images"
 TRIES = 3  # per address, for temporary failures: a timeout, a server error, a wrong or incomplete file
 PAUSE = 1.0  # seconds before the first retry; doubled before the second
 TIMEOUT = 30.0  # seconds without data
@@ -39,6 +41,11 @@ class Published:
     sha256: str
     counts: tuple | None = None  # pictures in trainA, trainB, testA, testB, where known
     urls: tuple = ()
+
+    @property
+    def archive(self):
+        """The archive's file name."""
+        return self.urls[0].rpartition("/")[2]
 
 
 def _published(name, domain_a, domain_b, size, sha256, counts=None, more=()):
@@ -87,18 +94,39 @@ DATASETS = {
         ),
     ]
 }  # fmt: skip
+DATASETS["daisy2sunflower"] = Published(
+    "daisies", "sunflowers", 228_813_984, "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",
+    (463, 452, 51, 50), (f"{TENSORFLOW}/flower_photos.tgz",),
+)  # fmt: skip
+
+
+def domains(name):
+    """Return what the two domains of a dataset show, in words; ("A", "B") for one's own pictures."""
+    if name in DATASETS:
+        return DATASETS[name].domain_a, DATASETS[name].domain_b
+    known = {"orchard": "apples oranges", "paddock": "horses zebras", "meadow": "photographs paintings"}
+    return tuple(known.get(name, "A B").split())
 
 
 def ensure(lab, root=None):
     """Return the folder of the profile ``lab``'s dataset, as a ``Path``; render or download it if missing.
 
-    ``root``: where datasets are kept, by default ``data`` at the top of the course. Raises ``ValueError`` for an
-    unknown dataset, ``DownloadError`` if a published one cannot be downloaded.
+    ``lab.dataset``: the name of a rendered or published dataset, or a folder, here, in the course or in ``root``.
+    ``root``: where datasets are kept, by default ``data`` at the top of the course.
+    Raises ``ValueError`` for an unknown dataset or an unfit folder, ``DownloadError`` if a published one cannot be
+    downloaded.
     """
     root = paths.place(root or home("data"))
     if lab.dataset in datasets.RENDERED:
         place = rendered_place(lab.dataset, lab.size, lab.train, root)
         return datasets.rendered(lab.dataset).write(place, lab.train, lab.test, lab.size, seed=0)
+    if lab.dataset not in DATASETS:
+        named = Path(lab.dataset)
+        own = next(filter(Path.is_dir, (paths.place(named), home(*named.parts), root / named)), named)
+        if own.is_dir() or len(own.parts) > 1:
+            return _whole(own)
+        known, four = choices(lab.dataset, [*datasets.RENDERED, *DATASETS]), ", ".join(folder.FOLDERS)
+        raise ValueError(f"No dataset is called {lab.dataset!r}: there are {known} Or give a folder with {four}.")
     return download(lab.dataset, root)
 
 
@@ -124,8 +152,9 @@ def download(name, root="data", mirrors=()):
     """Download, check and unpack the published dataset ``name`` into ``root/name``, unless it is there.
 
     ``mirrors`` are tried first, then the environment variable ``LAB_MIRROR``, then the publishers. Each is the address
-    of an archive, or an address or folder that holds ``name.zip`` (``https:``, ``file:`` or a path). Size and SHA-256
-    must agree. The folder is created atomically; a second process waits for the first.
+    of an archive, or an address or folder that holds the archive (``https:``, ``file:`` or a path). Size and SHA-256
+    must agree. A folder may instead hold the unpacked dataset, as another computer has it in ``data/name``: it is
+    copied. The folder is created atomically; a second process waits for the first.
 
     Returns the path. Raises ``ValueError`` for an unknown name, ``DownloadError`` if no address has the right file,
     ``files.DiskError`` for a full or read-only disk.
@@ -138,9 +167,14 @@ def download(name, root="data", mirrors=()):
     with files.scratch(place) as aside, files.lock(place.with_name(f".{name}.lock")):
         if not place.exists():  # without locks both download, and one complete copy remains
             aside.mkdir()
-            _fetch(name, aside, root, mirrors)
-            unpack(aside / f"{name}.zip", aside / "unpacked")
             inside = aside / "unpacked" / name
+            archive = _fetch(name, aside, root, mirrors)
+            if archive.is_dir():
+                shutil.copytree(archive, inside)
+            elif archive.suffix == ".tgz":
+                flowers.pick(archive, inside)
+            else:
+                unpack(archive, inside.parent)
             _whole(inside)
             files.rename_new(inside, place)
     return _whole(place)
@@ -153,16 +187,21 @@ def _whole(place):
 
 
 def _fetch(name, folder, root, mirrors):
-    """Download ``folder/name.zip`` from the first address that has the right file."""
+    """Download the archive into ``folder`` from the first address that has the right file; return its path.
+
+    If a local mirror has no archive but the unpacked dataset, return that folder.
+    """
     facts, answers = DATASETS[name], []
     own = os.environ.get("LAB_MIRROR")
     for mirror in (*mirrors, *([own] if own else []), *facts.urls):
-        url = _address(str(mirror), name)
+        url = _address(str(mirror), facts.archive)
+        if url.startswith("file:") and not (there := _local(url)).exists() and there.with_name(name).is_dir():
+            return there.with_name(name)
         for attempt in range(TRIES):
             time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
             try:
                 with files.explained(folder):
-                    return _retrieve(url, name, folder, facts)
+                    return Path(_retrieve(url, name, folder, facts))
             except files.DiskError:
                 raise
             except Exception as error:
@@ -175,16 +214,20 @@ def _fetch(name, folder, root, mirrors):
 def _by_hand(name, root):
     return (
         "Download by hand on any computer with a connection, then continue here:\n"
-        f"  curl -L -o {name}.zip {DATASETS[name].urls[0]}\n"
-        f"  python -m labutils.datasets download {name} --root {root} --mirror {name}.zip"
+        f"  curl -L -O {DATASETS[name].urls[0]}\n"
+        f"  python -m labutils.datasets download {name} --root {root} --mirror {DATASETS[name].archive}"
     )
 
 
-def _address(mirror, name):
-    """Return the address of the archive: ``mirror`` itself, or ``name.zip`` in that folder."""
+def _address(mirror, archive):
+    """Return the address of the archive: ``mirror`` itself, or ``archive`` in that folder."""
     if "://" not in mirror:
         mirror = paths.place(mirror).resolve().as_uri()
-    return mirror if mirror.endswith(".zip") else f"{mirror.rstrip('/')}/{name}.zip"
+    return mirror if mirror.endswith(Path(archive).suffix) else f"{mirror.rstrip('/')}/{archive}"
+
+
+def _local(url):
+    return Path(url2pathname(urlparse(url).path))
 
 
 def _hopeless(error):
@@ -205,7 +248,7 @@ def _retrieve(url, name, folder, facts):
             raise ValueError(f"{size:,} bytes came instead of {facts.bytes:,}")
 
     pooch.get_logger().setLevel("WARNING")
-    pooch.retrieve(url, f"sha256:{facts.sha256}", fname=f"{name}.zip", path=folder, downloader=fetch)
+    return pooch.retrieve(url, f"sha256:{facts.sha256}", fname=facts.archive, path=folder, downloader=fetch)
 
 
 def copy(url, file, name, most):
@@ -215,7 +258,7 @@ def copy(url, file, name, most):
     what requests raises (an ``OSError``).
     """
     if url.startswith("file:"):
-        shutil.copyfile(url2pathname(urlparse(url).path), file)
+        shutil.copyfile(_local(url), file)
         return
     from tqdm.auto import tqdm
 

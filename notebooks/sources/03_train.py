@@ -23,7 +23,7 @@
 # **Before you start:** lessons 1 and 2. **Time:** 90 minutes. For about 16 of them something trains in the
 # background: your own run, and up to three mistakes, four minutes each.
 
-# %%
+# %% tags=["parameters"]
 import warnings
 
 import numpy as np
@@ -40,9 +40,8 @@ from labutils.scenes import orchard
 import tensorflow as tf  # isort: skip
 
 speed.share_cores()  # on two cores: one for each direction
-lab = profile.load()
-root = published.ensure(lab)
-print(f"Profile {lab.name}: {lab.cost}.")
+PROFILE = DATA = None  # None: the variables LAB_PROFILE and LAB_DATA, otherwise the class profile on the orchard
+print(profile.load(PROFILE, DATA))
 
 # %% [markdown]
 # ## Who wants what
@@ -178,6 +177,8 @@ plots.grid(
 # unchanged.
 
 # %%
+lab = profile.load(PROFILE, DATA)
+root = published.ensure(lab)
 tf.keras.utils.set_random_seed(0)
 generator_ab, generator_ba, discriminator_a, discriminator_b = models.networks(lab)
 (batch,) = pipeline.unpaired(root, lab.size).take(1)
@@ -378,7 +379,7 @@ plots.curves(curve, ylabel="learning rate", alt="Level for the first half, then 
 weights = cyclegan.LossWeights(**lab.loss_weights)
 tf.keras.utils.set_random_seed(1)
 gan = cyclegan.CycleGAN(*models.networks(lab), loss_weights=weights, pool_size=lab.pool_size)
-run = training.Run(gan, root, lab, profile.home("runs", f"lesson3-{lab.name}"), seed=1)
+run = training.Run(gan, root, lab, profile.home("runs", f"lesson3-{lab.label}"), seed=1)
 run.start()  # what the button Start does; it returns at once
 TrainingPanel(run)
 
@@ -424,10 +425,9 @@ plots.curves(
 # %%
 pictures = run.sample()
 plots.grid(
-    list(pictures.values()),
-    row_titles=list(pictures),
-    alt="Test apples, the oranges made of them and the way back; then oranges, apples made of them and the way back.",
-)
+    list(pictures.values()), list(pictures), alt="Test pictures of A and B, translated, and translated back.",
+    caption=plots.credits(root, "testA", "testB"),
+)  # fmt: skip
 
 # %% [markdown]
 # The orchard knows the truth: every test scene was rendered as both fruit. So we can *measure* a translation by its
@@ -436,7 +436,7 @@ plots.grid(
 # - Inside the fruit: how close is it to the truth, and is it closer than the unchanged input?
 # - Outside the fruit: did the background stay unchanged?
 #
-# (Photographs have no such truth. For them nothing is printed here, and you judge by looking.)
+# Photographs have no such truth.
 
 # %%
 reports = {
@@ -450,6 +450,8 @@ for direction, report in reports.items():
         f"{direction}: fruit {report['fruit_psnr']:.1f} dB (unchanged input: {report['copy_fruit_psnr']:.1f} dB, "
         f"gain {report['gain']:+.1f} dB), background {background}"
     )
+if not reports:
+    print(f"{lab.dataset} has no truth: judge by looking here, and by lesson 4's classifier and KID.")
 if reports and lab.name == "class" and not run.events and run.step == lab.steps:  # a whole run, with untouched sliders
     assert reports["ab"]["gain"] > 2 and reports["ba"]["gain"] > 1
     assert min(report["background_psnr"] for report in reports.values()) > 18
@@ -498,8 +500,9 @@ rows = {
     for i in range(min(2, len(kept[0][name])))
 }
 plots.grid(
-    list(rows.values()), row_titles=list(rows), column_titles=steps, alt="Fakes of four test pictures, step by step."
-)
+    list(rows.values()), list(rows), steps, alt="Fakes of four test pictures, step by step.",
+    caption=plots.credits(root, "testA", "testB", limit=2),
+)  # fmt: skip
 
 # %% [markdown]
 # Look for the step where the fruit are right *and* nothing else has begun to change. The run's folder `generators`
@@ -513,10 +516,10 @@ plots.grid(
 # hundred pictures with each of about sixty generators takes half a minute to two minutes.
 
 # %%
-scenes = published.validation(lab)  # None for photographs
-gains = measure.choose(run.directory / "generators", scenes) if scenes else {}
-for direction, gain in gains.items():
-    print(f"{direction}: step {max(gain, key=gain.get)}")
+scenes = published.validation(lab)  # None for photographs: the last step is chosen
+gains = measure.choose(run.directory / "generators", scenes)
+steps = {direction: max(gain, key=gain.get) for direction, gain in gains.items()}
+print("chosen steps:", steps or f"the last, because {lab.dataset} has no truth to choose by")
 if curves := {direction: (list(gain), list(gain.values())) for direction, gain in gains.items()}:
     display(plots.curves(curves, ylabel="gain, dB", alt="From A to B the gain rises and levels off; back, it jumps."))
 
@@ -562,7 +565,7 @@ for name, change in mistakes.changes(lab).items():
 # %%
 which = None  # or one of the names above
 if which:
-    experiment = mistakes.run(which, lab, root, profile.home("runs", f"{which}-{lab.name}".replace(" ", "-")))
+    experiment = mistakes.run(which, lab, root, profile.home("runs", f"{which}-{lab.label}".replace(" ", "-")))
     display(TrainingPanel(experiment))
     experiment.start()
 

@@ -23,7 +23,7 @@
 #
 # **Before you start:** lesson 3, or just its idea: trained generators come with the course. **Time:** 60 minutes.
 
-# %%
+# %% tags=["parameters"]
 import dataclasses
 import json
 import pickle
@@ -40,8 +40,7 @@ from labutils.extras import archive, export, folders
 from labutils.figures import plots
 from labutils.scenes import orchard
 
-lab = profile.load()
-print(f"Profile {lab.name}: {lab.cost}.")
+PROFILE = DATA = None  # None: the variables LAB_PROFILE and LAB_DATA, otherwise the class profile on the orchard
 
 # %% [markdown]
 # ## Load two generators
@@ -50,7 +49,8 @@ print(f"Profile {lab.name}: {lab.cost}.")
 # for 128 pixels, `orchard128-unet` and `orchard128-resnet`. A generator is two files, weights and a card. The card is a
 # text that says how the network is built, what it was trained on and how well it does. `load_generator` builds the
 # network from the card's `spec`, compares the SHA-256 of the weight file with the card's, and loads the weights. From
-# here on, the lesson works at the size that these generators were trained for.
+# here on, the lesson works at the size that these generators were trained for. (For data without a shipped pair, it
+# loads the pair that you trained in lesson 3.)
 
 
 # %%
@@ -58,9 +58,17 @@ def load_pair(place):
     return {direction: translate.load_generator(f"{place}-{direction}") for direction in ("ab", "ba")}
 
 
-pairs = {"shipped": load_pair(profile.home("pretrained", "orchard64"))}
-card = pairs["shipped"]["ab"].card
-own_size, lab = lab.size, dataclasses.replace(lab, dataset=card["data"], size=card["size"])
+lab = profile.load(PROFILE, DATA)
+print(lab)
+a, b = published.domains(lab.dataset)
+own = profile.home("runs", f"lesson3-{lab.label}", "generators", "chosen")
+if lab.dataset == "orchard":
+    pairs = {"shipped": load_pair(profile.home("pretrained", "orchard64"))}
+else:
+    pairs = {"yours": load_pair(own)}
+(pair,) = pairs.values()
+card = pair["ab"].card
+own_size, lab = lab.size, dataclasses.replace(lab, size=pair["ab"].spec["image_size"])
 root = published.ensure(lab)
 for key, value in card.items():
     print(f"{key}: {value}")
@@ -102,30 +110,27 @@ except translate.WeightsError as error:
 # Lesson 3 chose one step for each direction. Which pair do we use now, yours or the shipped one? The test pictures
 # judge the result below, so the validation scenes choose again. `gain` says how much nearer to the truth a translation
 # is, inside the fruit, than the unchanged picture, in decibels (dB, explained below). Your pair is taken if it gains
-# more than 1 dB both ways.
+# more than 1 dB both ways. Photographs have no such number: there your pair is taken, as it was at the last step.
 
 # %%
-place = profile.home("runs", f"lesson3-{lab.name}", "generators")
-if own_size == lab.size and (place / "chosen-ba.json").exists():  # smaller in the smoke profile
-    pairs["yours"] = load_pair(place / "chosen")
-scenes = published.validation(lab)
-gains = {name: [metrics.report(pair[d], scenes, d)["gain"] for d in pair] for name, pair in pairs.items()}
-for name, (gain_ab, gain_ba) in gains.items():
-    print(f"{name:>7}: apples to oranges {gain_ab:5.1f} dB, oranges to apples {gain_ba:5.1f} dB")
-chosen = "yours" if min(gains.get("yours", [0])) > 1 else "shipped"
+if own_size == lab.size and own.with_name("chosen-ba.json").exists():  # smaller in the smoke profile
+    pairs["yours"] = load_pair(own)
+chosen, scenes = "yours", published.validation(lab)
+if scenes:
+    gains = {name: [metrics.report(pair[d], scenes, d)["gain"] for d in pair] for name, pair in pairs.items()}
+    for name, (gain_ab, gain_ba) in gains.items():
+        print(f"{name:>7}: {a} to {b} {gain_ab:5.1f} dB, {b} to {a} {gain_ba:5.1f} dB")
+    chosen = "yours" if min(gains.get("yours", [0])) > 1 or "shipped" not in gains else "shipped"
 generators = pairs[chosen]
-print(f"From here on: {chosen}")
+print(f"From here on: {chosen}." if scenes else "No truth here: the cell that measures against it prints nothing.")
 
 # %% [markdown]
-# Real photographs have no such number. Then choose by looking at the same few test pictures for every step, or by the
-# measures below that need no truth.
-#
 # ## There and back
 #
-# The next cell translates held-out apples to oranges and back, then held-out oranges to apples and back. Generators
-# take and return numbers in [-1, 1]. The last row is the identity: `generator_ba`, which makes apples, gets an apple
-# and should not change it. The second cell makes the same round trips from the archive of older tutorials: a dataset as
-# two arrays of bytes in one NumPy file.
+# The next cell translates held-out pictures of A (apples) to B (oranges) and back, then held-out pictures of B to A and
+# back. Generators take and return numbers in [-1, 1]. The last row is the identity: `generator_ba`, which makes apples,
+# gets an apple and should not change it. The second cell makes the same round trips from the archive of older
+# tutorials: a dataset as two arrays of bytes in one NumPy file.
 
 # %%
 generator_ab, generator_ba = generators["ab"], generators["ba"]
@@ -135,14 +140,15 @@ cycled_a, cycled_b = generator_ba(fake_b), generator_ab(fake_a)
 same_a, same_b = generator_ba(real_a), generator_ab(real_b)
 a_rows = {"real_a": real_a, "fake_b": fake_b, "cycled_a": cycled_a, "same_a": same_a}
 b_rows = {"real_b": real_b, "fake_a": fake_a, "cycled_b": cycled_b, "same_b": same_b}
-for rows, text in (a_rows, "apples, as oranges, back again"), (b_rows, "oranges, as apples, back again"):
-    grid = plots.grid(list(rows.values()), list(rows), alt=f"Six pictures: {text}, and the identity.", black=-1)
+for rows, part in (a_rows, "testA"), (b_rows, "testB"):
+    alt, credits = f"Six pictures of {part}, translated, back again, and the identity.", plots.credits(root, part)
+    grid = plots.grid(list(rows.values()), list(rows), alt=f"Six round trips: {alt}", caption=credits, black=-1)
     display(grid)
     real = rows.pop("real_a" if "real_a" in rows else "real_b")
     print({name: f"{127.5 * np.abs(other - real).mean():.1f} levels" for name, other in rows.items()})
 
 # %%
-assert np.abs(same_b - real_b).mean() < np.abs(fake_b - real_a).mean()
+assert not scenes or np.abs(same_b - real_b).mean() < np.abs(fake_b - real_a).mean()
 packed = archive.to_npz(root, profile.home("data", f"{root.name}-test.npz"), size=lab.size, merge_test=True)
 trips = []
 for pictures, there, back in zip(archive.from_npz(packed), ("ab", "ba"), ("ba", "ab"), strict=True):
@@ -153,7 +159,7 @@ plots.grid(
     [np.concatenate(row) for row in zip(*trips, strict=True)],
     row_titles=["real", "fake", "cycled"],
     column_titles=["A→B→A"] * 3 + ["B→A→B"] * 3,
-    alt="Three apples and three oranges from the archive, translated, and translated back.",
+    alt="Three pictures of A and three of B from the archive, translated, and translated back.",
     black=-1,
 )
 
@@ -169,10 +175,11 @@ plots.grid(
 # the generator's name and hash are among its text fields.
 
 # %%
-scenes = [orchard.render_pair(seed, size=70).a for seed in (100_013, 100_008)]
-wide, coffee = (np.concatenate(scenes, axis=1) * 255).astype(np.uint8), skimage.data.coffee()
-pictures = {"two scenes": wide, "coffee": coffee, "cat": skimage.data.chelsea()}
-panel = TranslatePanel({"apples to oranges": generator_ab, "oranges to apples": generator_ba}, pictures)
+apples = [orchard.render_pair(seed, size=70).a for seed in (100_013, 100_008)]
+two = apples if lab.dataset == "orchard" else real_a[:2] / 2 + 0.5
+wide, coffee = (np.concatenate(two, axis=1) * 255).astype(np.uint8), skimage.data.coffee()
+pictures = {"two pictures": wide, "coffee": coffee, "cat": skimage.data.chelsea()}
+panel = TranslatePanel({f"{a} to {b}": generator_ab, f"{b} to {a}": generator_ba}, pictures)
 panel
 
 # %% [markdown]
@@ -185,7 +192,7 @@ part = wide[:64, :128]
 by_hand = (np.asarray(translate.any_size(generator_ab)(part[None] / np.float32(127.5) - 1))[0] + 1) * 127.5
 assert np.abs(translate.apply(generator_ab, part) - by_hand).max() <= 0.501
 wide_b, coffee_b = (translate.apply(generator_ab, picture, tile=None) for picture in (wide, coffee))
-plots.grid([[wide, wide_b], [coffee, coffee_b]], scale=3, alt="Two apples become oranges; a coffee cup stays a cup.")
+plots.grid([[wide, wide_b], [coffee, coffee_b]], scale=3, alt="Two pictures of A and a coffee cup, translated.")
 
 # %% [markdown]
 # The two scenes, 70 by 140 pixels, work, because a convolution takes any shape. But scale matters, and so does what the
@@ -250,7 +257,7 @@ Image(target / "contact-sheet.png", alt="Six scenes with apples, each beside its
 # %%
 matching = {d: measure.colour_matching(root, d) for d in generators}
 rivals = {d: {"unchanged input": measure.unchanged, "colour matching": matching[d]} for d in generators}
-for direction, generator in generators.items():
+for direction, generator in generators.items() if scenes else ():
     for name, rival in (rivals[direction] | {"generator": generator}).items():
         print(f"{direction} {name}:")
         print("   ", {key: round(value, 2) + 0.0 for key, value in metrics.report(rival, root, direction).items()})
@@ -272,7 +279,7 @@ print(f"The classifier is right about {classifier.accuracy(root):.1%} of the rea
 real = pipeline.pictures(root, "testA", lab.size) / 2 + 0.5
 fakes = {name: metrics.translated(rival, real) for name, rival in (rivals["ab"] | {"trained": generator_ab}).items()}
 for name, fake in fakes.items():
-    print(f"{name}: {classifier.accepts(fake, 'b'):.1%} taken for real oranges")
+    print(f"{name}: {classifier.accepts(fake, 'b'):.1%} taken for real {b}")
 
 # %% [markdown]
 # Acceptance is necessary, but not sufficient. The same perfect orange for every apple would be accepted too. What the
@@ -349,7 +356,7 @@ for name, (there, back) in cheats.items():
     clean, disturbed = (127.5 * np.abs(trip - real_a).mean() for trip in trips)
     print(f"{name}: cycle error {clean:.2f} levels; with noise of 2.5 levels on the fake {disturbed:.2f}")
     rows, titles = rows + [fake, *trips], titles + [f"{name}: fake_b", "cycled_a", "… with noise"]
-assert disturbed < 3 * clean + 1  # the trained pair: the last of the loop
+assert not scenes or disturbed < 3 * clean + 1  # the trained pair: the last of the loop
 plots.grid(rows, titles, alt="The cheat's way back is perfect until its fakes get a little noise.", black=-1)
 
 # %% [markdown]
@@ -366,10 +373,10 @@ plots.grid(rows, titles, alt="The cheat's way back is perfect until its fakes ge
 # %%
 errors = measure.errors(generator_ab, generator_ba, classifier, root, "ab")
 gallery = measure.worst(errors, count=10)
-print("correlation of fruit with", ", ".join(errors), np.corrcoef(list(errors.values()))[0].round(2), sep="\n")
+print("correlation of the first with", *errors, np.corrcoef(list(errors.values()))[0].round(2))
 rows = [pictures[worst] for worst in gallery.values() for pictures in (real, fakes["trained"])]
 titles = [text for measure in gallery for text in (f"worst by {measure}", "translated")]
-plots.grid(rows, titles, alt="Pairs of rows, an apple picture above its translation: the ten worst by each measure.")
+plots.grid(rows, titles, alt="Pairs of rows, a picture of A above its translation: the ten worst by each measure.")
 
 # %% [markdown]
 # Four measures find four kinds of failure. For the shipped 64 px pair, in the class profile, they are (your own pair
@@ -409,32 +416,29 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 #
 #     .venv/bin/python -m labutils.datasets prepare FOLDER_A FOLDER_B --root data/mine --size 286
 #
-# Lesson 3 trains on it with `root = profile.home("data", "mine")` in place of `root = published.ensure(lab)`. It
-# refuses to continue the orchard's run, so give `training.Run` another folder, such as `profile.home("runs", "mine")`.
-# To use the result in this lesson, run these lines after the cell that chooses the best pair:
+# Lessons 3 and 4 then run as they are, on your pictures:
 #
-#     root, place = profile.home("data", "mine"), profile.home("runs", "mine", "generators")
-#     generators = load_pair(place / "step-00003000")  # or another of the steps kept there
+#     LAB_DATA=data/mine make lab
 #
-# Cells that need a truth then stop and say so: the measure against the truth, and the gallery. Go on with the cell
-# after them. The round trips, the panel, the classifier, KID and the cycle error need no truth.
+# Photographs get another recipe than rendered scenes: no mask, and the paper's loss weights. Cells that need a truth
+# say so and go on. To train without a notebook, in a terminal: `python -m labutils.train --help`.
 #
 # For the paper's horses and zebras, or for Monet, on a machine with a GPU:
 #
 #     make setup GPU=1
 #     .venv/bin/python -m labutils.datasets download horse2zebra
 #     .venv/bin/python -m labutils.datasets download monet2photo
-#     LAB_PROFILE=full make lab
+#     LAB_PROFILE=full LAB_DATA=horse2zebra make lab
 #
-# Then put one of the lines that the next cell prints into lesson 3, after `lab = profile.load()`. An epoch passes the
-# larger folder once, so the numbers of steps differ.
+# Then put one of the lines that the next cell prints into lesson 3, after `lab = profile.load(...)`. An epoch passes
+# the larger folder once, so the numbers of steps differ.
 
 # %%
 for name in ("horse2zebra", "monet2photo"):
     facts = published.DATASETS[name]
     epoch = max(facts.counts[:2])
     print(f"{facts.domain_a} and {facts.domain_b}, {facts.bytes / 1e6:.0f} MB, 200 epochs of {epoch:,} pictures:")
-    print(f'  lab = dataclasses.replace(lab, dataset="{name}", steps={200 * epoch}, constant_steps={100 * epoch})')
+    print(f"  lab = dataclasses.replace(lab, steps={200 * epoch}, constant_steps={100 * epoch})")
 
 # %% [markdown]
 # ## Summary

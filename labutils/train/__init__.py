@@ -1,0 +1,1 @@
+"""Lesson 3 without a notebook: ``python -m labutils.train --help``."""
