@@ -72,7 +72,7 @@ class StyleTransfer:
     content_layer: where content is compared; default ``CONTENT_LAYER``.
     style_shares: the relative weight of each style picture; default 1 each.
     normaliser: "target" (default) divides each loss by its target's sum of squares, so that weights mean the same at
-        any size and layer, and 1 and 10 suit most pictures; "paint" scales them as the "Paint" chapter's code does.
+        any size and layer, and 1 and 10 suit most pictures; "paint" is the "Paint" chapter's (``extras/presets.py``).
     start: "content" (default), "noise", "style", or a picture of the result's size.
 
     The result has the size of the content, else of the first style. ``.image`` is the picture so far, ``.step`` counts
@@ -147,12 +147,12 @@ class StyleTransfer:
         return np.round(self.pixels).astype("uint8").reshape(*self.shape, 3)
 
     @tf.function(autograph=False)
-    def evaluate(self, flat):
-        """Return the gradient for the pixels ``flat``, and a tensor of the total, content, style and variation loss."""
+    def evaluate(self, pixels):
+        """Return the gradient for flat ``pixels``, and a tensor of the total, content, style and variation loss."""
         weights, content, style = self.weights, tf.constant(0.0), tf.constant(0.0)
         with tf.GradientTape() as tape:
-            tape.watch(flat)
-            image = tf.reshape(flat, [1, *self.shape, 3])
+            tape.watch(pixels)
+            image = tf.reshape(pixels, [1, *self.shape, 3])
             maps = self.network(image)
             if self.content_layer:
                 content = difference(maps[self.content_layer], self.content_target, 1.0 if self.paint else None)
@@ -164,7 +164,7 @@ class StyleTransfer:
                     style += tf.math.divide_no_nan(weight * share, total) * difference(gram, targets[name], factor)
             variation = total_variation(image, self.paint)
             loss = weights.content * content + weights.style * style + weights.variation * variation
-        return tape.gradient(loss, flat), tf.stack([loss, content, style, variation])
+        return tape.gradient(loss, pixels), tf.stack([loss, content, style, variation])
 
     def losses(self):
         """Return the losses of the picture so far, by name; only ``"total"`` is weighted."""

@@ -43,9 +43,9 @@ def cached(backbone):
 
 
 def load(backbone, weights):
-    """Find and read weights for ``features.vgg``, whose arguments and errors these are.
+    """Find and read weights for ``features.vgg``: the same arguments, and the same errors.
 
-    Returns the backbone of the weights, what ``read_weights`` returns, and a description.
+    Returns the weights' backbone ("vgg16" or "vgg19"), their arrays (see ``read_weights``), and a description.
     """
     path, source = _find(backbone, weights)
     arrays = read_weights(path)
