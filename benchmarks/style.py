@@ -153,7 +153,8 @@ def against_straight(scale, start="content"):
     began = time.perf_counter()
     straight.run(steps)
     goal, straight_seconds = straight.losses()["total"], time.perf_counter() - began
-    began, (photograph, (painting,)) = time.perf_counter(), straight.pictures
+    began, (content, (painting,)) = time.perf_counter(), straight.pictures
+    photograph, painting = pictures.to_uint8(content), pictures.to_uint8(painting)
     half = coarse_to_fine.run(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg, start=start)
     coarse = time.perf_counter() - began
     straight.begin(pictures.resize(half, (size, size)))
