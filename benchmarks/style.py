@@ -17,6 +17,7 @@ from skimage import data
 
 from labutils import features, pictures, profile, style
 from labutils.base import console
+from labutils.extras import coarse_to_fine
 from labutils.scenes import styles
 
 
@@ -50,10 +51,10 @@ def against_loop(scale):
             tape.watch(image)
             maps = ours.network(tf.concat([content, painting, image], 0))
             here = maps[style.CONTENT_LAYER]
-            loss = style.content_loss(here[2:], here[:1])
+            loss = style.difference(here[2:], here[:1])
             for name in layers:
                 one, two = style.gram_matrix(maps[name][2:]), style.gram_matrix(maps[name][1:2])
-                loss += 10 * style.style_loss(one, two) / len(layers)
+                loss += 10 * style.difference(one, two) / len(layers)
             loss += 0.5 * style.total_variation(image)
         return loss, tape.gradient(loss, image)
 
@@ -152,8 +153,9 @@ def against_straight(scale, start="content"):
     began = time.perf_counter()
     straight.run(steps)
     goal, straight_seconds = straight.losses()["total"], time.perf_counter() - began
-    began, (photograph, (painting,)) = time.perf_counter(), straight.pictures
-    half = style.coarse_to_fine(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg, start=start)
+    began, (content, (painting,)) = time.perf_counter(), straight.pictures
+    photograph, painting = pictures.to_uint8(content), pictures.to_uint8(painting)
+    half = coarse_to_fine.run(photograph, painting, [size // 4, size // 2], [steps, steps // 2], vgg, start=start)
     coarse = time.perf_counter() - began
     straight.begin(pictures.resize(half, (size, size)))
     (fine,) = until(straight, [goal], steps)

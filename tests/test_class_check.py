@@ -13,7 +13,8 @@ import pytest
 import test_public
 from test_public import server as server
 
-from labutils import features, published
+from labutils import published
+from labutils.published import vgg
 
 TOOLS = Path(__file__).parents[1] / "tools"
 sys.path.insert(0, str(TOOLS))
@@ -83,13 +84,13 @@ def test_vgg_comes_from_the_mirror_whole_or_not_at_all(room, monkeypatch):
     name, mirror = "vgg19_test.h5", room / "mirror"
     mirror.mkdir()
     (mirror / name).write_bytes(b"cut short")
-    monkeypatch.setitem(features.CACHED, "vgg19", (name, hashlib.md5(b"the whole file").hexdigest()))
+    monkeypatch.setitem(vgg.CACHED, "vgg19", (name, hashlib.md5(b"the whole file").hexdigest()))
     with pytest.raises(class_check.Missing, match="another MD5"):
         class_check.vgg(str(mirror))
     assert not list((room / "keras" / "models").iterdir())
     (mirror / name).write_bytes(b"the whole file")
     class_check.vgg(str(mirror))
-    assert features.cached("vgg19") == room / "keras" / "models" / name
+    assert vgg.cached("vgg19") == room / "keras" / "models" / name
     shutil.rmtree(mirror)
     assert "in Keras' cache" in class_check.vgg(str(mirror))
 
@@ -129,7 +130,7 @@ def test_the_guide_says_how_much_disk_and_how_to_fill_a_mirror():
     guide = (TOOLS.parent / "docs" / "instructor.md").read_text()
     assert f"- {NEEDED:g} GB of free disk each" in guide
     named = re.findall(r"https?://\S+/(\S+)", guide.split("curl ")[1].split("```")[0])
-    vgg = features.CACHED["vgg19"][0]
+    weights = vgg.CACHED["vgg19"][0]
     addresses = {facts.archive: facts.urls[0] for facts in published.DATASETS.values()}
-    assert named == ["flower_photos.tgz", "apple2orange.zip", "horse2zebra.zip", vgg]
-    assert all(addresses[name] in guide for name in named if name != vgg)
+    assert named == ["flower_photos.tgz", "apple2orange.zip", "horse2zebra.zip", weights]
+    assert all(addresses[name] in guide for name in named if name != weights)

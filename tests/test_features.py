@@ -15,7 +15,8 @@ from skimage import data
 from labutils import features
 from labutils.extras import imagenet, packing
 from labutils.pictures import resize
-from labutils.style_losses import gram_matrix
+from labutils.published import vgg
+from labutils.style import gram_matrix
 
 FULL = Path(__file__).parents[1].parent / "shared" / "weights" / "vgg16_imagenet_notop_fp16.npz"
 needs_full = pytest.mark.skipif(not FULL.exists(), reason=f"needs the float VGG16, {FULL.name}")
@@ -43,17 +44,19 @@ def small_vgg(blocks=2, last=64):
     return arrays
 
 
-def test_layer_names_are_those_of_keras_applications():
+def test_layer_names_and_kernels_are_those_of_keras_applications():
     for backbone, network in (("vgg16", tf.keras.applications.VGG16), ("vgg19", tf.keras.applications.VGG19)):
         model = network(weights=None, include_top=False)
         names = [layer.name for layer in model.layers if "conv" in layer.name]
-        assert features.layer_names(backbone) == names
+        assert list(features.kernel_shapes(backbone)) == names
+        kernels = [tuple(model.get_layer(name).kernel.shape) for name in names]
+        assert list(features.kernel_shapes(backbone).values()) == kernels
 
 
 def test_equals_keras_applications_on_preprocessed_pictures(photograph):
     ours = features.vgg("vgg16", "random", seed=3)
     theirs = tf.keras.applications.VGG16(weights=None, include_top=False)
-    for name in features.layer_names("vgg16"):
+    for name in features.kernel_shapes("vgg16"):
         theirs.get_layer(name).set_weights(ours.get_layer(name).get_weights())
     prepared = tf.keras.applications.vgg16.preprocess_input(photograph.copy())
     pooled = tf.keras.layers.MaxPooling2D(2)(ours(photograph)["block5_conv3"])
@@ -82,13 +85,13 @@ def test_auto_takes_the_packed_file_and_says_so(empty_cache, capsys):
 
 def test_auto_takes_vgg19_from_the_cache_only_if_it_is_whole(empty_cache, monkeypatch):
     empty_cache.mkdir(parents=True)
-    name, _ = features.CACHED["vgg19"]
+    name, _ = vgg.CACHED["vgg19"]
     network = tf.keras.applications.VGG19(weights=None, include_top=False)
     network.save_weights(empty_cache / "vgg19.weights.h5")
     file = (empty_cache / "vgg19.weights.h5").rename(empty_cache / name)
-    assert features.cached("vgg19") is None  # its hash is not the known file's
+    assert vgg.cached("vgg19") is None  # its hash is not the known file's
     digest = hashlib.md5(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(features.CACHED, "vgg19", (name, digest))
+    monkeypatch.setitem(vgg.CACHED, "vgg19", (name, digest))
     model = features.vgg()
     assert model.source == "VGG19 trained on ImageNet (from Keras' cache)"
     for layer in ("block1_conv1", "block3_conv4", "block5_conv4"):
@@ -105,9 +108,10 @@ def test_a_failed_download_warns_what_to_do_and_takes_the_packed_file(monkeypatc
     monkeypatch.setattr(tf.keras.utils, "get_file", fail)
     with pytest.warns(
         UserWarning, match="(?s)URL fetch failure.*8-bit features in pretrained/ are used instead.*put it into"
-    ):
+    ) as caught:
         model = features.vgg("vgg19", "imagenet")
     assert "8-bit" in model.source
+    assert caught[0].filename == __file__  # the warning names the line that asked for the weights
 
 
 def test_random_is_seeded_and_pooling_matters(photograph):
@@ -127,7 +131,7 @@ def test_reads_classic_h5_and_npz_alike(tmp_path):
         for name in ("block1_conv1", "block1_conv2", "block2_conv1"):
             file[f"{name}/{name}_W_1:0"] = arrays[f"{name}/kernel"]
             file[f"{name}/{name}_b_1:0"] = arrays[f"{name}/bias"]
-    one, two = features.read_weights(tmp_path / "a.npz"), features.read_weights(tmp_path / "a.h5")
+    one, two = vgg.read_weights(tmp_path / "a.npz"), vgg.read_weights(tmp_path / "a.h5")
     assert list(one) == list(two) == ["block1_conv1", "block1_conv2", "block2_conv1"]
     for name in one:
         np.testing.assert_array_equal(one[name][0], two[name][0])
@@ -137,13 +141,13 @@ def test_reads_classic_h5_and_npz_alike(tmp_path):
 
 
 def test_the_classifier_sees_prepared_pixels_and_names_the_likeliest(empty_cache, monkeypatch):
-    name, _ = features.CACHED["vgg19 with classifier"]
+    name, _ = vgg.CACHED["vgg19 with classifier"]
     empty_cache.mkdir(parents=True)
     (empty_cache / name).write_bytes(b"half a file")
     (empty_cache / imagenet.LABELS).write_text(json.dumps({"0": ["n0", "cup"], "1": ["n1", "cat"], "2": ["n2", "fig"]}))
     assert imagenet.predict(np.zeros((50, 40, 3), np.uint8)) is None
     md5 = hashlib.md5(b"half a file").hexdigest()
-    monkeypatch.setitem(features.CACHED, "vgg19 with classifier", (name, md5))
+    monkeypatch.setitem(vgg.CACHED, "vgg19 with classifier", (name, md5))
 
     def colours(weights):  # replaces the network: its scores are the mean blue, green and red of its input
         assert weights == str(empty_cache / name)
@@ -194,15 +198,15 @@ def test_unknown_names_list_the_choices(tmp_path):
 
 def test_a_damaged_packed_file_is_noticed(tmp_path, monkeypatch):
     name = "vgg16_features_8bit"
-    (tmp_path / f"{name}.json").write_text((features.PRETRAINED / f"{name}.json").read_text())
-    (tmp_path / f"{name}.npz").write_bytes((features.PRETRAINED / f"{name}.npz").read_bytes()[:-1])
-    monkeypatch.setattr(features, "PRETRAINED", tmp_path)
+    (tmp_path / f"{name}.json").write_text((vgg.PRETRAINED / f"{name}.json").read_text())
+    (tmp_path / f"{name}.npz").write_bytes((vgg.PRETRAINED / f"{name}.npz").read_bytes()[:-1])
+    monkeypatch.setattr(vgg, "PRETRAINED", tmp_path)
     with pytest.raises(OSError, match="SHA-256"):
         features.vgg(weights="packed")
 
 
 def test_the_shipped_card_gives_attribution():
-    card = json.loads((features.PRETRAINED / "vgg16_features_8bit.json").read_text())
+    card = json.loads((vgg.PRETRAINED / "vgg16_features_8bit.json").read_text())
     assert "Visual Geometry Group" in card["authors"] and "CC BY 4.0" in card["licence"] and card["changes"]
 
 
@@ -219,7 +223,7 @@ def test_packing_makes_the_shipped_file_again(tmp_path, capsys):
     packing.main([str(FULL), "--to", str(tmp_path / "mine.npz")])
     assert "difference from the shipped file: 0.00%" in capsys.readouterr().out
     mine = np.load(tmp_path / "mine.npz")
-    with np.load(features.PRETRAINED / "vgg16_features_8bit.npz") as shipped:
+    with np.load(vgg.PRETRAINED / "vgg16_features_8bit.npz") as shipped:
         for key in shipped.files:
             np.testing.assert_array_equal(mine[key], shipped[key])
 
@@ -227,13 +231,13 @@ def test_packing_makes_the_shipped_file_again(tmp_path, capsys):
 def test_a_room_packs_vgg19_once_and_then_has_it(tmp_path, monkeypatch, capsys):
     whole = features.vgg("vgg19", "random", seed=5)
     arrays = {}
-    for name in features.layer_names("vgg19"):
+    for name in features.kernel_shapes("vgg19"):
         arrays[f"{name}/kernel"], arrays[f"{name}/bias"] = whole.get_layer(name).get_weights()
     np.savez(tmp_path / "full.npz", **arrays)
-    shipped = features.PRETRAINED / "vgg16_features_8bit.npz"
+    shipped = vgg.PRETRAINED / "vgg16_features_8bit.npz"
     for path in (shipped, shipped.with_suffix(".json")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(features, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(vgg, "PRETRAINED", tmp_path)
     packing.main([str(tmp_path / "full.npz"), "--until", "block5_conv2"])
     assert "VGG19 to block5_conv2" in (said := capsys.readouterr().out) and "their format is the same" in said
     card = json.loads((tmp_path / "vgg19_features_8bit.json").read_text())
@@ -254,7 +258,7 @@ def test_packing_refuses_with_a_sentence(tmp_path):
     with pytest.raises(SystemExit, match="no layer block4_conv2"):
         packing.main([str(tmp_path / "short.npz"), "--to", str(tmp_path / "out.npz")])
     with pytest.raises(SystemExit, match="course's own file"):
-        shipped = str(features.PRETRAINED / "vgg16_features_8bit.npz")
+        shipped = str(vgg.PRETRAINED / "vgg16_features_8bit.npz")
         packing.main([str(tmp_path / "short.npz"), "--to", shipped])
     assert not (tmp_path / "out.npz").exists()
 

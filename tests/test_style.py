@@ -1,3 +1,6 @@
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,8 +9,10 @@ from threadpoolctl import threadpool_info
 
 from labutils import features, pictures, style
 from labutils.dashboard.style_run import StyleRun
+from labutils.extras import coarse_to_fine, presets
 from labutils.scenes import styles
 
+LESSON = Path(__file__).parents[1] / "notebooks" / "sources" / "05_style_transfer.py"
 LAYERS = {"block1_conv1": 1.0, "block2_conv1": 2.0}
 SMALL = {"layer_weights": LAYERS, "content_layer": "block2_conv2"}
 
@@ -85,14 +90,25 @@ def test_a_transfer_that_is_over_leaves_no_graph_behind(vgg, cat, tiles, graphs)
     assert graphs() == before
 
 
-def test_content_loss_by_hand():
+@pytest.fixture(scope="module")
+def style_factors():
+    """The function of lesson 5 that compares the normalisers of five texts."""
+    tree = ast.parse(LESSON.read_text(encoding="utf-8"))
+    function = [node for node in tree.body if getattr(node, "name", "") == "style_factors"]
+    names = {"tf": tf}
+    exec(compile(ast.Module(function, []), str(LESSON), "exec"), names)
+    return names["style_factors"]
+
+
+def test_difference_by_hand():
     target, maps = np.full((1, 1, 2, 1), 2.0, "float32"), np.array([1, 5], "float32").reshape(1, 1, 2, 1)
-    expected = {"target": 10 / 8, "gatys": 5, "tensorflow": 5, "pytorch": 5, "paint": 10}
-    for name in style.NORMALISERS:
-        assert float(style.content_loss(maps, target, name)) == pytest.approx(expected[name])
+    assert float(style.difference(maps, target)) == pytest.approx(10 / 8)
+    assert float(style.difference(maps, target, 1.0)) == pytest.approx(10)
+    assert float(style.difference(maps, 0 * target, 1.0)) == pytest.approx(26)
+    assert np.isfinite(style.difference(maps, 0 * target))
 
 
-def test_style_loss_equals_the_texts_own_formulas():
+def test_style_factors_give_the_texts_own_formulas(style_factors):
     """Each normaliser as its text writes it, from summed Gram matrices of equally large pictures."""
     random = np.random.default_rng(0)
     a, b = random.random((2, 1, 6, 7, 4)).astype("float32")
@@ -107,15 +123,16 @@ def test_style_loss_equals_the_texts_own_formulas():
         "paint": squares / (4 * 3**2 * pixels**2),
     }
     grams = style.gram_matrix(a), style.gram_matrix(b)
-    for name in style.NORMALISERS:
-        loss = style.style_loss(*grams, name, positions=m, pixels=pixels)
-        assert float(loss) == pytest.approx(expected[name], rel=1e-4), name
+    factors = style_factors(grams[1], m, pixels)
+    assert factors.keys() == expected.keys()
+    for name, factor in factors.items():
+        assert float(style.difference(*grams, factor)) == pytest.approx(expected[name], rel=1e-4), name
+    assert float(style.difference(*grams)) == pytest.approx(expected["target"], rel=1e-4)
 
 
-def test_paint_and_gatys_differ_455_fold_at_the_first_layer():
-    target = np.ones((64, 64), "float32")
-    factors = [style.style_factor(name, target, positions=100, pixels=100) for name in ("paint", "gatys")]
-    assert factors[0] / factors[1] == pytest.approx(455.1, abs=0.1)
+def test_paint_and_gatys_differ_455_fold_at_the_first_layer(style_factors):
+    factors = style_factors(np.ones((64, 64), "float32"), positions=100, pixels=100)
+    assert factors["paint"] / factors["gatys"] == pytest.approx(455.1, abs=0.1)
 
 
 def test_total_variation_by_hand():
@@ -123,7 +140,7 @@ def test_total_variation_by_hand():
     image[0, 1, 1, 0] = 4
     # In channel 0: (0, 1) sees it below, (1, 0) to the right, (1, 1) itself twice: 16 + 16 + 32 over 4 x 3 values.
     assert float(style.total_variation(image)) == pytest.approx(64 / 12 / 255**2)
-    assert float(style.total_variation(image, "paint")) == pytest.approx(2 * 16**1.25 + 32**1.25, rel=1e-5)
+    assert float(style.total_variation(image, paint=True)) == pytest.approx(2 * 16**1.25 + 32**1.25, rel=1e-5)
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(vgg, cat, tiles):
@@ -248,9 +265,9 @@ def test_one_term_alone_reconstructs(vgg, cat, tiles):
     before = content.losses()["content"]
     content.run(12)
     assert content.losses()["content"] < 0.2 * before and content.losses()["style"] == 0
-    texture = style.StyleTransfer(None, tiles, vgg, layer_weights={"block1_conv1": 1}, size=(24, 32))
+    texture = style.StyleTransfer(None, tiles, vgg, layer_weights={"block1_conv1": 1})
     before = texture.losses()["style"]
-    assert texture.run(8).shape == (24, 32, 3)
+    assert texture.run(12).shape == tiles.shape
     assert texture.losses()["style"] < 0.1 * before and texture.losses()["content"] == 0
     with pytest.raises(ValueError, match="Nothing to optimise"):
         style.StyleTransfer(None, None, vgg)
@@ -258,9 +275,9 @@ def test_one_term_alone_reconstructs(vgg, cat, tiles):
 
 def test_the_paint_preset_says_what_it_lacks(vgg, cat, tiles):
     with pytest.raises(ValueError, match="block5_conv1, block5_conv2: not in these features.*vgg19"):
-        style.StyleTransfer(cat, tiles, vgg, **style.PRESETS["paint"])
+        style.StyleTransfer(cat, tiles, vgg, **presets.STYLE["paint"])
     whole = features.vgg("vgg19", "random")
-    transfer = style.StyleTransfer(cat, tiles, whole, **style.PRESETS["paint"])
+    transfer = style.StyleTransfer(cat, tiles, whole, **presets.STYLE["paint"])
     before = transfer.losses()["total"]
     transfer.run(2)
     assert transfer.losses()["total"] < before
@@ -268,7 +285,7 @@ def test_the_paint_preset_says_what_it_lacks(vgg, cat, tiles):
 
 def test_a_preset_is_weighed_and_normalised_as_its_text_has_it(cat, tiles):
     vgg = features.vgg("vgg19", "random")
-    transfer = style.StyleTransfer(cat, tiles, vgg, **style.PRESETS["paint"], start="style")
+    transfer = style.StyleTransfer(cat, tiles, vgg, **presets.STYLE["paint"], start="style")
     pixels, painting = cat.shape[0] * cat.shape[1], pictures.resize(tiles, cat.shape[:2])
     here, photo, goal = (vgg(picture[None].astype("float32")) for picture in (painting, cat, tiles))
     content = ((here["block5_conv2"] - photo["block5_conv2"]).numpy() ** 2).sum()
@@ -332,9 +349,15 @@ def test_a_change_of_shares_restarts_lbfgs(vgg, cat, tiles):
     assert transfer.restarts == [1, 2]
 
 
-def test_memory_is_counted_by_hand():
+def test_memory_is_counted_by_hand(vgg, monkeypatch):
+    network = features.cut(vgg, ["block1_conv2", "block2_conv1"])
     # block 1: two layers of 64 maps; block 2: one of 128 at half the side; three copies of 4 bytes
-    assert style.memory(1000, 2000, ["block2_conv1"]) == pytest.approx(12 * (64 + 64 + 128 / 4) * 2e6 / 1e9)
+    needed = 12 * (64 + 64 + 128 / 4) * 2e6 / 1e9
+    monkeypatch.setattr(features, "MEMORY", needed * 1.001)
+    features.refuse_unfit(network, (1000, 2000, 3))
+    monkeypatch.setattr(features, "MEMORY", needed * 0.999)
+    with pytest.raises(ValueError, match=f"1000 x 2000 pixels would take about {needed:.1f} GB"):
+        features.refuse_unfit(network, (1000, 2000))
 
 
 @pytest.mark.parametrize(
@@ -381,7 +404,7 @@ def test_unfit_pictures_end_in_a_sentence(vgg, cat, tiles):
 
 def test_unknown_names_list_the_choices(vgg, cat, tiles):
     for settings, text in (
-        ({"normaliser": "sum"}, "target, gatys"),
+        ({"normaliser": "gatys"}, "'target' or 'paint'"),
         ({"start": "black"}, "'content', 'noise'"),
         ({"start": tiles}, "resize it first"),
         ({"style_weight": -1}, "must be a finite number of 0 or more"),
@@ -404,14 +427,14 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_picture(vgg, cat, tiles):
 
 
 def test_coarse_to_fine_ends_at_the_last_size(vgg, tiles, monkeypatch):
-    seen, brushes, transfer = [], [], style.StyleTransfer
+    seen, brushes, transfer = [], [], coarse_to_fine.StyleTransfer
 
     def watched(content, painting, *rest, **settings):
         brushes.append(len(painting))
         return transfer(content, painting, *rest, **settings)
 
-    monkeypatch.setattr(style, "StyleTransfer", watched)
-    result = style.coarse_to_fine(
+    monkeypatch.setattr(coarse_to_fine, "StyleTransfer", watched)
+    result = coarse_to_fine.run(
         data.chelsea(), tiles, (16, 32), (3, 2), vgg, callback=lambda step, image, losses: seen.append(image.shape)
     )
     assert seen == [(16, 24, 3)] * 3 + [(32, 48, 3)] * 2

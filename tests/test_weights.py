@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labutils import features, models, translate
+from labutils import models, translate
 from labutils.base import files, weights
 from labutils.extras import folders
+from labutils.published.vgg import read_weights
 from labutils.translate import WeightsError
 
 SPEC = {"kind": "unet_generator", "filters": 2, "levels": 2, "image_size": 16}
@@ -183,7 +184,7 @@ def test_what_is_no_plain_array_of_finite_numbers_is_refused(attack, reason, loa
     if load == "generator":
         described(kept)
     with pytest.raises(WeightsError, match=f"(?s){path.name}.*{reason}"):
-        translate.load_generator(kept) if load == "generator" else features.read_weights(path)
+        translate.load_generator(kept) if load == "generator" else read_weights(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
@@ -192,10 +193,10 @@ def test_a_pipe_is_waited_for_nowhere(kept, vgg, tmp_path):
     with h5py.File(vgg, "a") as file:
         external(file, tmp_path / "pipe")
     with pytest.raises(WeightsError, match="another file"):
-        features.read_weights(vgg)
+        read_weights(vgg)
     os.mkfifo(tmp_path / "pipe.npz")
     with pytest.raises(FileNotFoundError, match="no weights file"):
-        features.read_weights(tmp_path / "pipe.npz")
+        read_weights(tmp_path / "pipe.npz")
     kept.unlink()
     os.mkfifo(kept)
     with pytest.raises(WeightsError, match="There is no file .*: a generator is"):
@@ -313,7 +314,7 @@ def words(path):
 def test_an_npz_file_cannot_take_more_than_vgg_needs(make, reason, tmp_path):
     make(tmp_path / "vgg.npz")
     with pytest.raises(WeightsError, match=f"vgg.npz.*{reason}"):
-        features.read_weights(tmp_path / "vgg.npz")
+        read_weights(tmp_path / "vgg.npz")
 
 
 @pytest.mark.parametrize("normalization", ["instance", "batch", "none"])

@@ -104,13 +104,13 @@ def fetched(name):
 
 def vgg(mirror, backbone="vgg19"):
     """Fetch ImageNet weights from the mirror into Keras' cache, where lesson 5 looks for them."""
-    from labutils import features
+    from labutils.published import vgg as weights
 
-    if features.cached(backbone):
+    if weights.cached(backbone):
         return f"{backbone.upper()} is in Keras' cache"
-    name, md5 = features.CACHED[backbone]
+    name, md5 = weights.CACHED[backbone]
     address = f"{mirror.rstrip('/')}/{name}" if "://" in mirror else Path(mirror, name).resolve().as_uri()
-    place = features.cache_folders()[0] / name
+    place = weights.cache_folders()[0] / name
     try:
         with files.aside(place) as aside:
             published.copy(address, aside, backbone.upper(), MOST)

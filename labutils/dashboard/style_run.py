@@ -4,7 +4,7 @@ from labutils import features as vgg_features
 from labutils.base.background import Background
 from labutils.losses import weight
 from labutils.pictures import as_picture, keep_colours, match_colours, resize, to_uint8
-from labutils.style import StyleTransfer
+from labutils.style import CONTENT_LAYER, StyleTransfer
 
 COLOURS = ("style", "luminance", "matched")
 FORM = ("photograph", "painting", "content_layer", "pooling", "colours", "size", "optimizer")
@@ -34,7 +34,7 @@ class StyleRun(Background):
         features = vgg_features.vgg() if features is None else features
         self.steps, self.settings = steps, settings
         self.form = dict(photograph=photograph, painting=painting, pooling=features.pooling, colours=colours)
-        self.form.update(size=size, optimizer=optimizer, content_layer=settings.pop("content_layer", "block4_conv2"))
+        self.form.update(size=size, optimizer=optimizer, content_layer=settings.pop("content_layer", CONTENT_LAYER))
         self.history, self.notes, self.step, self.target, self._pending = [], [], 0, 0, {}
         self._check(self.form)
         self.transfer = self._build(self.form, features, settings.pop("start", "content"))

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from labutils.features import cached
 from labutils.pictures import as_picture, resize
+from labutils.published.vgg import cached
 
 LABELS = "imagenet_class_index.json"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from labutils import features
 from labutils.base import console, files
+from labutils.published import vgg
 
 ATTRIBUTION = {
     "authors": "Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman)",
@@ -30,9 +31,9 @@ def quantise(kernel):
 def pack(source, target, until="block4_conv2"):
     """Write ``source``'s layers up to ``until`` as 8-bit ``target`` (.npz), and its card (.json). Return the card.
 
-    Raises ``ValueError`` if ``source`` lacks ``until``, and what ``features.read_weights`` raises.
+    Raises ``ValueError`` if ``source`` lacks ``until``, and what ``vgg.read_weights`` raises.
     """
-    arrays, target = features.read_weights(source), Path(target)
+    arrays, target = vgg.read_weights(source), Path(target)
     if until not in arrays:
         raise ValueError(f"{source} has no layer {until}: it has {', '.join(arrays)}.")
     names = list(arrays)[: list(arrays).index(until) + 1]
@@ -48,7 +49,7 @@ def pack(source, target, until="block4_conv2"):
     card = {
         "file": target.name,
         "sha256": files.sha256(target),
-        "network": features.backbone_of(arrays).upper(),
+        "network": vgg.backbone_of(arrays).upper(),
         "layers": names,
         "relative_weight_error": errors,
         **ATTRIBUTION,
@@ -59,7 +60,7 @@ def pack(source, target, until="block4_conv2"):
 
 def compare(path, shipped):
     """Return the largest difference of two weight files, relative to the second, over their common layers."""
-    ours, theirs = features.read_weights(path), features.read_weights(shipped)
+    ours, theirs = vgg.read_weights(path), vgg.read_weights(shipped)
     return max(
         np.linalg.norm(ours[name][0] - theirs[name][0]) / np.linalg.norm(theirs[name][0])
         for name in ours.keys() & theirs.keys()
@@ -77,9 +78,9 @@ def main(arguments=None):
     )
     options = command.parse_args(arguments)
     try:
-        network = features.backbone_of(features.read_weights(options.source))
-        shipped = features.PRETRAINED / "vgg16_features_8bit.npz"
-        target = Path(options.to or features.PRETRAINED / f"{network}_features_8bit.npz")
+        network = vgg.backbone_of(vgg.read_weights(options.source))
+        shipped = vgg.PRETRAINED / "vgg16_features_8bit.npz"
+        target = Path(options.to or vgg.PRETRAINED / f"{network}_features_8bit.npz")
         if target.suffix != ".npz":
             raise ValueError(f"The file to write must end in .npz: {target}.")
         if target.resolve() == shipped.resolve():

@@ -11,6 +11,8 @@ Each preset: ``image_size`` and ``batch_size``, what ``models.build`` takes for 
 - ``paint-apples``, ``paint-monet``: the "Paint" chapter; normalises without scale and shift.
 - ``introduction``: the settings of the paper, which the introduction recommends; ``introduction-128`` with 6
   blocks.
+
+``STYLE`` has the arguments of ``style.StyleTransfer`` in their lessons on style transfer.
 """
 
 PAPER = {
@@ -65,4 +67,16 @@ PRESETS = {
     "paint-monet": {**PAPER, "generator": PAINT_RESNET, "discriminator": PAINT_DISCRIMINATOR},
     "introduction": PAPER,
     "introduction-128": {**PAPER, "image_size": 128, "generator": {**PAPER["generator"], "blocks": 6}},
+}
+
+STYLE = {
+    # The "Paint" chapter: VGG19, with the normaliser and the weights of its code.
+    "paint": {
+        "content_layer": "block5_conv2",
+        "layer_weights": {f"block{block}_conv1": 1.0 for block in range(1, 6)},
+        "normaliser": "paint",
+        "content_weight": 1.0,
+        "style_weight": 100.0,
+        "variation_weight": 20.0,
+    },
 }

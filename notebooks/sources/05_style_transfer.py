@@ -24,7 +24,7 @@ from skimage import data
 
 from labutils import dashboard, features, pictures, profile, style
 from labutils.checks import check
-from labutils.extras import imagenet
+from labutils.extras import coarse_to_fine, imagenet, presets
 from labutils.figures import plots
 from labutils.scenes import styles
 
@@ -95,8 +95,8 @@ def total_variation(image):
 
 # %% [markdown]
 # Content and style are divided by the target's own sum of squares: 0 means "the same", 1 "as far off as maps that are
-# all zero". A painted picture can lie above 1 and still show its content. The course's engine uses the same functions.
-# The next cell compares ours with it and with NumPy, on random numbers.
+# all zero". A painted picture can lie above 1 and still show its content. The course's engine has one function for
+# both, `style.difference`. The next cell compares ours with the engine and with NumPy, on random numbers.
 
 # %%
 random = np.random.default_rng(0)
@@ -105,11 +105,11 @@ flat = one.reshape(-1, 5).astype("float64")
 np.testing.assert_allclose(gram_matrix(one), flat.T @ flat / 42, rtol=1e-5)
 np.testing.assert_allclose(gram_matrix(one), style.gram_matrix(one), rtol=1e-5)
 np.testing.assert_allclose(content_loss(one, two), ((one - two) ** 2).sum() / (two**2).sum(), rtol=1e-5)
-np.testing.assert_allclose(content_loss(one, two), style.content_loss(one, two), rtol=1e-5)
+np.testing.assert_allclose(content_loss(one, two), style.difference(one, two), rtol=1e-5)
 grams = gram_matrix(one), gram_matrix(two)
 squares = np.sum((grams[0].numpy() - grams[1].numpy()) ** 2) / np.sum(grams[1].numpy() ** 2)
 np.testing.assert_allclose(style_loss(*grams), squares, rtol=1e-5)
-np.testing.assert_allclose(style_loss(*grams), style.style_loss(*grams), rtol=1e-5)
+np.testing.assert_allclose(style_loss(*grams), style.difference(*grams), rtol=1e-5)
 image = random.uniform(0, 255, (1, 6, 7, 3)).astype("float32")
 squares = np.diff(image, axis=1)[:, :, :-1] ** 2 + np.diff(image, axis=2)[:, :-1] ** 2
 np.testing.assert_allclose(total_variation(image), squares.mean() / 255**2, rtol=1e-5)
@@ -164,26 +164,37 @@ plots.grid(
 # - 1 / N² by TensorFlow's tutorial, and 1 / N⁴ by PyTorch's;
 # - M² / (4 · 3² · pixels²) by the code of the "Paint" chapter.
 #
-# The next cell prints these numbers for two layers, relative to Gatys'. Our default, `"target"`, makes the loss a share
-# of the style's own strength, which does not depend on size, layer or network.
+# The next cell prints these numbers for two layers, relative to Gatys'. The course's engine has two of the normalisers.
+# Its default, `"target"`, makes the loss a share of the style's own strength, which does not depend on size, layer or
+# network. The other, `"paint"`, is for the weights of the "Paint" chapter.
+
 
 # %%
+def style_factors(target, positions, pixels):
+    channels = target.shape[0]
+    return {
+        "target": 1 / float(tf.reduce_sum(target**2)),
+        "gatys": 1 / (4 * channels**2),
+        "tensorflow": 1 / channels**2,
+        "pytorch": 1 / channels**4,
+        "paint": positions**2 / (4 * 3**2 * pixels**2),
+    }
+
+
 height, width = photo.shape[:2]
-print(f"{'layer':14}" + "".join(f"{name:>13}" for name in style.NORMALISERS))
 for layer, shrink in (("block1_conv1", 1), ("block4_conv1", 8)):
-    target = gram_matrix(maps[layer])
     positions = (height // shrink) * (width // shrink)
-    factors = {name: float(style.style_factor(name, target, positions, height * width)) for name in style.NORMALISERS}
-    print(f"{layer:14}" + "".join(f"{factor / factors['gatys']:13.3g}" for factor in factors.values()))
+    factors = style_factors(gram_matrix(maps[layer]), positions, height * width)
+    print(layer, *(f"{name} {factor / factors['gatys']:.3g}" for name, factor in factors.items()), sep="   ")
 try:
-    style.StyleTransfer(photo, textures["brick"], vgg, **style.PRESETS["paint"])
+    style.StyleTransfer(photo, textures["brick"], vgg, **presets.STYLE["paint"])
 except ValueError as error:
     print(f"The Paint chapter's preset: {error}")
 
 # %% [markdown]
 # At `block1_conv1`, N is 64 and M is all pixels. There the "Paint" chapter's *code* counts a difference 455 times as
 # much as Gatys' formula, which the chapter prints: 64² · 4 / (4 · 9) = 455. With this formula, the chapter's weights
-# (content 1, style 100, variation 20) seem to do nothing. `style.PRESETS["paint"]` holds them with the normaliser that
+# (content 1, style 100, variation 20) seem to do nothing. `presets.STYLE["paint"]` holds them with the normaliser that
 # they need. It raises an error, as above, if the features end before `block5_conv2`.
 #
 # ## What content and style mean: reconstructions
@@ -358,7 +369,7 @@ figure
 sizes = [lab.style_size // 4, lab.style_size // 2, lab.style_size]
 log = []
 began = time.perf_counter()
-fine = style.coarse_to_fine(
+fine = coarse_to_fine.run(
     photo, brush, sizes, [few, few, few // 2], vgg, callback=lambda step, image, losses: log.append(losses["total"])
 )
 print(f"Loss {log[-1]:.3f} in {time.perf_counter() - began:.0f} s; at full size only: {history[-1]['total']:.3f}.")
