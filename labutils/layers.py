@@ -27,10 +27,6 @@ class InstanceNormalization(tf.keras.layers.Layer):
     ``epsilon``: at least 1e-5, the minimum of the fused kernel, otherwise ``ValueError``; default 1e-5.
     ``center``, ``scale``: whether each channel has a learned shift and a learned factor; default True. Paper: Ulyanov
     et al. 2016, "Instance Normalization: The Missing Ingredient for Fast Stylization".
-
-    Example::
-
-        pictures = InstanceNormalization()(tf.random.normal((1, 64, 64, 8)))
     """
 
     def __init__(self, epsilon=1e-5, center=True, scale=True, **kwargs):

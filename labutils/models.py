@@ -5,6 +5,7 @@ fresh weights. Pictures are (batch, height, width, 3) in [-1, 1].
 """
 
 import functools
+import inspect
 import math
 from dataclasses import asdict, dataclass
 
@@ -25,7 +26,7 @@ FORMER = {"dropout": 0, "max_filters": 512}  # fields of older cards, and the on
 
 
 class Network:
-    """The base of all networks. A subclass lists its fields, and connects its layers from input to output."""
+    """The base of all networks. A subclass lists its fields; its ``connect`` turns the input into the output."""
 
     activation_first = output_normalization = False  # for networks without these fields
 
@@ -38,7 +39,7 @@ class Network:
         if size is not None and (not factor <= size <= 2**16 or size % factor):
             raise ValueError(f"image_size must be a multiple of {factor} up to 65,536 for this network, not {size}.")
         spec = {"kind": self.kind, **asdict(self)}
-        self.normalizer, self.claim = _normalizer(self.normalization), claim
+        self.normalizer, self.claim = _normalizer(self.normalization), claim or (lambda shape: None)
         if isinstance(self.normalization, type):
             spec["normalization"] = tf.keras.utils.get_registered_name(self.normalization)  # ready for JSON
         picture, number = tf.keras.Input((size, size, 3)), tf.keras.backend.get_uid(self.kind)
@@ -49,8 +50,7 @@ class Network:
 
     def conv(self, x, filters, kernel, stride=1, padding="zero", layer=Conv2D, **options):
         """Add a convolution with the paper's N(0, 0.02) weights; it keeps the size, or divides it by the stride."""
-        if self.claim:
-            self.claim((kernel, kernel, *((x.shape[-1], filters) if layer is Conv2D else (filters, x.shape[-1]))))
+        self.claim((kernel, kernel, *((x.shape[-1], filters) if layer is Conv2D else (filters, x.shape[-1]))))
         if padding == "reflect":
             x = ReflectionPadding2D(((kernel - 1) // 2, kernel // 2))(x)
         options["padding"] = "valid" if padding == "reflect" else "same"
@@ -84,14 +84,12 @@ def _normalizer(normalization):
     """Return the layer class of a normalisation: a key of ``NORMALIZATIONS``, a class, or its name in Keras."""
     if isinstance(normalization, str) and normalization in NORMALIZATIONS:
         return NORMALIZATIONS[normalization]
-    name = str(normalization)
-    known = tf.keras.utils.get_registered_object(name) or getattr(tf.keras.layers, name, None)
-    layer = normalization if isinstance(normalization, type) else known
+    layer = normalization
+    if not isinstance(layer, type):
+        layer = tf.keras.utils.get_registered_object(str(layer)) or getattr(tf.keras.layers, str(layer), None)
     if not (isinstance(layer, type) and issubclass(layer, tf.keras.layers.Layer)):
-        raise ValueError(
-            f"The normalization {normalization!r} is not known here: choose one of {', '.join(NORMALIZATIONS)}, give a "
-            "layer class, or import the package that registers this one with Keras."
-        )
+        known = f"choose one of {', '.join(NORMALIZATIONS)}, give a layer class, or import the package that has it"
+        raise ValueError(f"The normalization {normalization!r} is not known here: {known}.")
     return layer
 
 
@@ -122,7 +120,7 @@ class UNet(Network):
         return 2**self.levels
 
     def connect(self, picture):
-        x, details = picture if self.image_size else SizeMultiple(2**self.levels)(picture), []
+        x, details = picture if self.image_size else SizeMultiple(self.factor)(picture), []
         for level in range(self.levels):
             x = self.activate(self.conv(x, self.filters * 2**level, self.kernel, 2), self.leaky)
             details.append(x)  # (batch, h / 2 ** (level + 1), w / 2 ** (level + 1), filters * 2 ** level)
@@ -153,7 +151,7 @@ class ResNet(Network):
 
     def connect(self, picture):
         join = tf.keras.layers.Add if self.skip == "add" else tf.keras.layers.Concatenate
-        x = picture if self.image_size else SizeMultiple(4)(picture)
+        x = picture if self.image_size else SizeMultiple(self.factor)(picture)
         x = self.activate(self.conv(x, self.filters, 7, padding=self.padding))
         for level in (1, 2):
             x = self.activate(self.conv(x, self.filters * 2**level, 3, 2))
@@ -194,7 +192,10 @@ class PatchGAN(Network):
 
 def _builder(network):
     """Return the function that builds ``network`` from its fields, as in ``unet_generator(64, filters=16)``."""
-    return functools.wraps(network, updated=())(lambda *fields, **named: network(*fields, **named).build())
+    builder = functools.wraps(network, updated=())(lambda *fields, **named: network(*fields, **named).build())
+    builder.__signature__ = inspect.signature(network).replace(return_annotation=tf.keras.Model)
+    builder.__name__ = network.kind
+    return builder
 
 
 KINDS = {network.kind: network for network in (UNet, ResNet, PatchGAN)}
@@ -219,9 +220,8 @@ def build(spec, name=None, claim=None):
 
 def networks(lab):
     """Build the four networks of the profile ``lab`` with fresh weights; their names are the four roles."""
-    roles = {"generator_ab": lab.generator, "generator_ba": lab.generator}
-    roles |= {"discriminator_a": lab.discriminator, "discriminator_b": lab.discriminator}
-    return [build({**spec, "image_size": lab.size}, name=role) for role, spec in roles.items()]
+    roles = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+    return [build({**getattr(lab, role.partition("_")[0]), "image_size": lab.size}, name=role) for role in roles]
 
 
 def per_picture(model):

@@ -139,9 +139,6 @@ def load(name=None, data=None):
 
 
 def home(*parts):
-    """Return a path inside the course's folder, independent of the working directory: ``home("docs")``.
-
-    If the variable ``LAB_HOME`` is set, ``data`` and ``runs`` are in that folder (``~``: the user's) instead.
-    """
+    """Return a path in the course's folder: ``home("docs")``. ``data`` and ``runs`` lie in ``LAB_HOME``, if set."""
     elsewhere = os.environ.get("LAB_HOME") if parts and parts[0] in ("data", "runs") else None
     return place(elsewhere or Path(__file__).resolve().parents[1]).joinpath(*parts)
