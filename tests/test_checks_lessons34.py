@@ -44,6 +44,7 @@ def pool_shows_the_new_one(pool, fake, size, swap, slot):
 def pool_loses_the_new_one(pool, fake, size, swap, slot):
     if len(pool) < size:
         pool.append(fake)
+        return fake
     return pool[slot] if swap else fake
 
 
