@@ -205,7 +205,7 @@ class Run(Background):
         every = -(-lab.steps // lab.kept_generators // lab.checkpoint_every) * lab.checkpoint_every
         for direction in ("ab", "ba") if self.step and (ended or self.step % every == 0) else ():
             path = self.directory / "generators" / files.named(self.step, f"-{direction}")
-            card = {"data": self.root.name, "direction": direction, "steps": self.step, "seed": self.seed}
+            card = dict(data=self.root.name, size=lab.size, direction=direction, steps=self.step, seed=self.seed)
             with self._checkpoints.writing("A generator"):
                 generators.save_generator(getattr(self.gan, f"generator_{direction}"), path, **card)
 

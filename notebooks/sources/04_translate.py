@@ -68,7 +68,7 @@ else:
     pairs = {"yours": load_pair(own)}
 (pair,) = pairs.values()
 card = pair["ab"].card
-own_size, lab = lab.size, dataclasses.replace(lab, size=pair["ab"].spec["image_size"])
+own_size, lab = lab.size, dataclasses.replace(lab, size=card["size"])
 root = published.ensure(lab)
 for key, value in card.items():
     print(f"{key}: {value}")
