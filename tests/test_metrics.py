@@ -11,7 +11,8 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from labutils import measure, metrics, models, translate
-from labutils.datasets import folder
+from labutils.base import files
+from labutils.datasets import folder, pipeline
 from labutils.scenes import meadow, orchard
 
 
@@ -117,6 +118,26 @@ def test_the_gains_of_what_a_run_kept_by_step(orchard_root, tmp_path):
     assert measure.choose(tmp_path, orchard_root)["ba"] == gains
     assert translate.load_generator(tmp_path / "chosen-ba").card["steps"] == max(gains, key=gains.get)
     assert list(gains) == [4, 8] and gains == pytest.approx({4: 0, 8: painted}, abs=1e-5) and abs(painted) > 0.01
+
+
+def test_without_a_truth_the_step_nearest_to_the_other_domain_is_chosen(tmp_path):
+    kept, random = tmp_path / "generators", np.random.default_rng(0)
+    for part, colour in (("trainA", (200, 40, 40)), ("trainB", (40, 40, 200))):
+        for number in range(5):
+            pixels = np.clip(random.normal(colour, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+            translate.save_png(tmp_path / part / f"{number}.png", pixels)
+    network = models.build({"kind": "unet_generator", "filters": 4, "levels": 2, "image_size": 32, "attention": True})
+    *others, bias = network.get_weights()
+    for step, colour in ((4, (-100, -100, -100)), (8, (-0.8, -0.8, 0.6)), (12, (100, 100, 100))):  # painted everywhere
+        network.set_weights([*others, np.float32([*colour, 100])])
+        for direction in ("ab", "ba"):
+            translate.save_generator(network, kept / files.named(step, f"-{direction}"), steps=step)
+    found = measure.choose(kept, tmp_path)
+    assert translate.load_generator(kept / "chosen-ab").card["steps"] == 8 == min(found["ab"], key=found["ab"].get)
+    real = [pipeline.pictures(tmp_path, part, 32) / 2 + 0.5 for part in ("trainA", "trainB")]
+    fake = metrics.translated(translate.load_generator(kept / "chosen-ab"), real[0])
+    by_hand, _ = measure.kid(measure.features_of(fake), measure.features_of(real[1]))
+    assert found["ab"][8] == pytest.approx(by_hand, rel=1e-5) and set(found["ba"]) == {4, 8, 12}
 
 
 def test_the_truth_scores_best(orchard_root):

@@ -25,18 +25,32 @@ def gains(kept, root, direction):
     return found
 
 
-def choose(kept, root):
-    """Save the generators with the largest gain in a run's folder ``kept`` as ``chosen-ab`` and ``chosen-ba``.
+def distances(kept, root, direction, limit=100):
+    """Measure the KID of every generator in a run's folder ``kept``, with training pictures: ``{step: KID}``.
 
-    The gain is measured on the pairs in ``root``. Judge the choice on other pairs. Returns all gains,
-    ``{direction: {step: dB}}``. ``root=None``, for pictures without a truth: chooses the last step, and returns ``{}``.
+    ``limit`` pictures of one training folder of ``root`` are translated and compared with those of the other.
     """
-    found = {direction: gains(kept, root, direction) for direction in ("ab", "ba")} if root else {}
-    for direction in ("ab", "ba"):
-        gain = found.get(direction)
-        step = max(gain, key=gain.get) if gain else max(files.by_step(kept, f"-{direction}.json"))
-        best = generators.load_generator(Path(kept) / files.named(step, f"-{direction}"))
-        generators.save_generator(best, Path(kept) / f"chosen-{direction}", **best.card)
+    paths = files.by_step(kept, f"-{direction}.json").values()
+    networks = [generators.load_generator(path) for path in paths]
+    sizes = {network.spec["image_size"] for network in networks}
+    real, others = (pipeline.pictures(root, f"train{x.upper()}", max(sizes), limit) / 2 + 0.5 for x in direction)
+    target, found = features_of(others), {}
+    for network in tqdm(networks, f"measuring {direction}", unit=" steps"):
+        found[network.card["steps"]] = kid(features_of(translated(network, real)), target)[0]
+    return found
+
+
+def choose(kept, root):
+    """Save the best generators in a run's folder ``kept`` as ``chosen-ab`` and ``chosen-ba``.
+
+    The best have the largest gain on the pairs in ``root``; if it has no truth, the least KID on its training pictures.
+    Judge the choice on other pictures. Returns all values, ``{direction: {step: dB or KID}}``.
+    """
+    measured, best = (gains, max) if datasets.truth_of(root) else (distances, min)
+    found = {direction: measured(kept, root, direction) for direction in ("ab", "ba")}
+    for direction, values in found.items():
+        network = generators.load_generator(Path(kept) / files.named(best(values, key=values.get), f"-{direction}"))
+        generators.save_generator(network, Path(kept) / f"chosen-{direction}", **network.card)
     return found
 
 

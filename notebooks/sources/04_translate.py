@@ -110,7 +110,7 @@ except translate.WeightsError as error:
 # Lesson 3 chose one step for each direction. Which pair do we use now, yours or the shipped one? The test pictures
 # judge the result below, so the validation scenes choose again. `gain` says how much nearer to the truth a translation
 # is, inside the fruit, than the unchanged picture, in decibels (dB, explained below). Your pair is taken if it gains
-# more than 1 dB both ways. Photographs have no such number: there your pair is taken, as it was at the last step.
+# more than 1 dB both ways. Photographs have no such number: there your pair is taken, as lesson 3 chose it.
 
 # %%
 if own_size == lab.size and own.with_name("chosen-ba.json").exists():  # smaller in the smoke profile
