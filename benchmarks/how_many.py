@@ -173,6 +173,7 @@ def figures():
             axis.set_xscale("log")
             axis.set_xticks(COUNTS, map(str, COUNTS))
             axis.set_xticks([], minor=True)
+            axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
             for line in axis.lines:
                 line.set_marker("o")
             drawn.append(figure)
@@ -225,6 +226,12 @@ def table():
         written = [f"{value:{form}}" for value, (*_, form) in zip(sides, COLUMNS[2:], strict=True)]
         rows.append(["unchanged input", "0", "0", *written])
     text = tables.markdown(["pictures of each domain", *(heading for heading, *_ in COLUMNS)], rows)
+    if flower:
+        errors = [
+            result[way]["kid_error"] for count in COUNTS for result in kept("flowers", count) for way in ("ab", "ba")
+        ]
+        accuracy = f"The classifier is right about {flower['classifier_accuracy']:.0%} of the real test photographs."
+        text += f"\n\n{accuracy} The standard error of one KID is {max(errors):.3f} or less."
     if any(map(any_result, DATA)):
         text += f"\n\n![{alternative_text()}](../docs/images/{PICTURE.name})"
     return text

@@ -12,7 +12,7 @@ import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from labutils import cyclegan, losses, measure, profile, speed
+from labutils import cyclegan, losses, measure, profile, speed, translate
 from labutils.datasets import pipeline
 from labutils.published import flowers
 
@@ -21,6 +21,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import ablation  # noqa: E402
 import how_many  # noqa: E402
 import labels  # noqa: E402
+import recipe  # noqa: E402
 import tables  # noqa: E402
 
 
@@ -279,7 +280,8 @@ def test_a_labels_run_is_scored_stored_and_tabled(fruit, home, page, tiny, capsy
     assert labels.main(arguments) == labels.command.DONE
     (result,) = labels.kept()
     assert result["steps"] == 4 and result["size"] == 32 and set(result["scores"]) == set(labels.SCORES)
-    assert (home / "run" / "generators" / "step-00000004-ab.json").is_file()
+    generator = translate.load_generator(home / "run" / "generators" / "step-00000004-ab")
+    assert result["scores"] == pytest.approx(labels.score(generator, fruit, "B", 32), abs=1e-3)
     forbid_training(labels, monkeypatch)
     assert labels.main(arguments) == labels.command.DONE and "0.58 | 0.22 | 0.16" in capsys.readouterr().out
     assert labels.main(["--write"]) == labels.command.DONE
@@ -378,8 +380,10 @@ def stored(monkeypatch, data=("orchard", "flowers")):
     kept = {}
     for count, seed, quality in ((25, 0, 1), (25, 1, 3), (400, 0, 6)):
         flower = {"accepted": quality / 10, "kid": 1 / quality, "unchanged_accepted": 0.02, "unchanged_kid": 2.0}
-        results = {"orchard": {"gain": quality}, "flowers": flower}
-        kept |= {how_many.key(name, count, seed): {"ab": results[name], "ba": results[name]} for name in data}
+        results = {"orchard": {"gain": quality}, "flowers": {**flower, "kid_error": quality / 100}}
+        for name in data:
+            both = {"ab": results[name], "ba": results[name], "classifier_accuracy": 0.99}
+            kept[how_many.key(name, count, seed)] = both
     monkeypatch.setattr(tables, "kept", kept.get)
 
 
@@ -392,6 +396,7 @@ def test_the_curve_and_the_table_are_made_of_the_results(monkeypatch, page, tmp_
     assert "| 25 | +2.00 (+1.00 to +3.00) | +2.00 (+1.00 to +3.00) | 20% (10% to 30%) |" in text
     assert "| 0.667 (0.333 to 1.000) |" in text and "| 50 | not run | not run |" in text
     assert "| unchanged input | 0 | 0 | 2% | 2% | 2.000 | 2.000 |" in text
+    assert "right about 99% of the real" in text and "error of one KID is 0.060 or less" in text
     alt = "apples → oranges, gain: 2.0 dB with 25, 6.0 dB with 400. oranges"
     assert alt in text and "](../docs/images/how_many.png)" in text
     gain, taken = how_many.figures()
@@ -432,3 +437,14 @@ def test_the_picture_of_how_many_is_what_the_results_draw():
         return
     drawn, kept = (Image.open(source).convert("L") for source in (io.BytesIO(how_many.draw()), how_many.PICTURE))
     assert abs(np.asarray(drawn.resize((200, 60)), float) - np.asarray(kept.resize((200, 60)), float)).mean() < 1
+
+
+def test_the_stored_results_belong_to_the_present_profile():
+    for path in tables.RESULTS.glob("ablation-*.json"):
+        result = json.loads(path.read_text())
+        plan = ablation.settings(result["variant"], result["profile"]["steps"])
+        assert result["profile"] == recipe.settings(plan), f"{path.name}: the profile has changed, train again"
+    for path in tables.RESULTS.glob("how-many-*.json"):
+        result = json.loads(path.read_text())
+        plan = recipe.settings(how_many.settings(result["data"]))
+        assert result["profile"] == plan, f"{path.name}: the profile has changed, train again"
