@@ -21,7 +21,6 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import ablation  # noqa: E402
 import gallery  # noqa: E402
-import how_many  # noqa: E402
 import labels  # noqa: E402
 import minutes  # noqa: E402
 import readme_picture  # noqa: E402
@@ -166,7 +165,6 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     tables.write("recipes", recipe.recipes())
     tables.write("seeds", recipe.seeds())
     tables.write("ablation", ablation.table())
-    tables.write("how many", how_many.table())
     tables.write("labels", labels.table(labels.kept()))
     assert page.read_text() == before
 

@@ -1,7 +1,6 @@
-"""The benchmarks that train: the paper's ablation, how many pictures it takes, and photographs to labels."""
+"""The benchmarks that train: the paper's ablation, and photographs to labels."""
 
 import dataclasses
-import io
 import json
 import sys
 from pathlib import Path
@@ -14,12 +13,10 @@ from PIL import Image
 
 from labutils import cyclegan, losses, measure, profile, speed, translate
 from labutils.datasets import pipeline
-from labutils.published import flowers
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import ablation  # noqa: E402
-import how_many  # noqa: E402
 import labels  # noqa: E402
 import recipe  # noqa: E402
 import tables  # noqa: E402
@@ -306,145 +303,8 @@ def test_the_full_profile_is_the_papers_for_cityscapes(fruit):
     assert (small.size, small.steps, small.constant_steps) == (64, 10, 5) and "attention" not in small.generator
 
 
-# How many pictures
-
-
-def test_fewer_pictures_are_a_part_of_more(home, orchard_root):
-    parts = [how_many.part(orchard_root, count, seed) for count, seed in ((2, 0), (4, 0), (4, 1))]
-    two, four, other = ({path.name for path in (root / "trainA").iterdir()} for root in parts)
-    assert len(two) == 2 and len(four) == 4 and two < four != other
-    for name in ("testA", "testB"):
-        whole = {path.name: path.read_bytes() for path in (orchard_root / name).iterdir()}
-        assert {path.name: path.read_bytes() for path in (parts[0] / name).iterdir()} == whole
-    with pytest.raises(ValueError, match="has 6 pictures, fewer than 7"):
-        how_many.part(orchard_root, 7, 0)
-    assert not (home / "data" / f"{orchard_root.name}-7-of-seed-0").exists()
-
-
-def test_all_flowers_are_taken_not_only_close_ups(home):
-    photograph = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(photograph, "JPEG")
-    for name, *_ in flowers.listed():
-        (home / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / "source" / name).write_bytes(photograph.getvalue())
-    root = how_many.all_flowers(home / "source")
-    assert [len(list((root / name).iterdir())) for name in ("trainA", "trainB", "testA", "testB")] == [463, 452, 51, 50]
-    assert (root / "CREDITS.tsv").is_file() and how_many.all_flowers(home / "gone") == root
-
-
-def test_both_recipes_of_the_class_profile_are_used():
-    orchard, flower = how_many.settings("orchard"), how_many.settings("flowers")
-    assert orchard.generator["attention"] and "attention" not in flower.generator and orchard.steps == flower.steps
-
-
-def test_a_few_pictures_are_trained_on_and_the_whole_judges(home, tiny, orchard_root, monkeypatch):
-    lab = dataclasses.replace(tiny, steps=4)
-    result = how_many.train("orchard", orchard_root, 2, 0, lab)
-    assert result["count"] == 2 and result["ab"]["pictures"] == 4 and "gain" in result["ba"]
-    card = json.loads((home / "runs" / "how-many-orchard-2-0" / "generators" / "step-00000004-ab.json").read_text())
-    assert card["data"] == f"{orchard_root.name}-2-of-seed-0"
-    forbid_training(how_many, monkeypatch)
-    assert how_many.train("orchard", orchard_root, 2, 0, lab) == result
-
-
-def test_flowers_are_judged_by_classifier_and_kid(orchard_root, make_gan, monkeypatch):
-    class Classifier:  # the redder half of the pixels decides
-        def __init__(self, size):
-            assert size == 32
-
-        def fit(self, root):
-            assert root == orchard_root
-            return self
-
-        def accuracy(self, root):
-            return 0.9
-
-        def accepts(self, pictures, domain):
-            return float(pictures.mean()) if domain == "b" else 1 - float(pictures.mean())
-
-    monkeypatch.setattr(measure, "DomainClassifier", Classifier)
-    monkeypatch.setattr(measure, "features_of", lambda pictures: np.asarray(pictures, float).mean(axis=(1, 2)))
-    how_many.classifier_of.cache_clear()
-    result = how_many.judge_flowers(make_gan(), orchard_root, 32)
-    real_a, real_b = (pipeline.pictures(orchard_root, f"test{domain}", 32) / 2 + 0.5 for domain in "AB")
-    kid = measure.kid(real_a.mean(axis=(1, 2)), real_b.mean(axis=(1, 2)))
-    assert (result["ab"]["unchanged_kid"], result["ab"]["unchanged_kid_error"]) == pytest.approx(kid, rel=1e-4)
-    assert result["ab"]["unchanged_accepted"] == pytest.approx(real_a.mean(), rel=1e-4)
-    assert result["ba"]["unchanged_accepted"] == pytest.approx(1 - real_b.mean(), rel=1e-4)
-    assert result["classifier_accuracy"] == 0.9 and result["ab"]["kid"] != result["ab"]["unchanged_kid"]
-    how_many.classifier_of.cache_clear()
-
-
-def stored(monkeypatch, data=("orchard", "flowers")):
-    """Results of two counts: seeds 0 and 1 of 25 pictures, seed 0 of 400."""
-    kept = {}
-    for count, seed, quality in ((25, 0, 1), (25, 1, 3), (400, 0, 6)):
-        flower = {"accepted": quality / 10, "kid": 1 / quality, "unchanged_accepted": 0.02, "unchanged_kid": 2.0}
-        results = {"orchard": {"gain": quality}, "flowers": {**flower, "kid_error": quality / 100}}
-        for name in data:
-            both = {"ab": results[name], "ba": results[name], "classifier_accuracy": 0.99}
-            kept[how_many.key(name, count, seed)] = both
-    monkeypatch.setattr(tables, "kept", kept.get)
-
-
-def test_the_curve_and_the_table_are_made_of_the_results(monkeypatch, page, tmp_path):
-    stored(monkeypatch)
-    monkeypatch.setattr(how_many, "PICTURE", tmp_path / "how_many.png")
-    monkeypatch.setattr(sys, "argv", ["how_many.py", "--write"])
-    how_many.main()
-    text = page.read_text()
-    assert "| 25 | +2.00 (+1.00 to +3.00) | +2.00 (+1.00 to +3.00) | 20% (10% to 30%) |" in text
-    assert "| 0.667 (0.333 to 1.000) |" in text and "| 50 | not run | not run |" in text
-    assert "| unchanged input | 0 | 0 | 2% | 2% | 2.000 | 2.000 |" in text
-    assert "right about 99% of the real" in text and "error of one KID is 0.060 or less" in text
-    alt = "apples → oranges, gain: 2.0 dB with 25, 6.0 dB with 400. oranges"
-    assert alt in text and "](../docs/images/how_many.png)" in text
-    gain, taken = how_many.figures()
-    np.testing.assert_allclose(gain.axes[0].lines[0].get_xydata(), [[25, 2], [400, 6]])
-    np.testing.assert_allclose(taken.axes[0].lines[1].get_xydata(), [[25, 20], [400, 60]])
-    assert Image.open(tmp_path / "how_many.png").size == (1000, 300)
-
-
-def test_without_flowers_only_the_orchard_is_drawn(monkeypatch):
-    stored(monkeypatch, ["orchard"])
-    assert len(how_many.figures()) == 1 and "unchanged input" not in how_many.table()
-    assert "sunflowers" not in how_many.alternative_text()
-    stored(monkeypatch, [])
-    assert "png" not in how_many.table()
-
-
-def test_without_flowers_a_sentence_says_that_they_are_skipped(home, monkeypatch, capsys):
-    ran = []
-
-    def train(data, root, count, seed, lab):
-        ran.append((data, count, seed))
-        return {"ab": {"gain": 1.0}, "ba": {"gain": 2.0}}
-
-    monkeypatch.setattr(how_many, "train", train)
-    monkeypatch.setattr(how_many.published, "ensure", lambda lab: home)
-    monkeypatch.setattr(sys, "argv", ["how_many.py", "--counts", "25", "400", "--seeds", "1"])
-    how_many.main()
-    assert "The flowers are skipped: give --flowers" in capsys.readouterr().out
-    assert ran == [("orchard", 25, 1), ("orchard", 400, 1)]
-    monkeypatch.setattr(sys, "argv", ["how_many.py", "--flowers", str(home / "nowhere.tgz")])
-    with pytest.raises(SystemExit, match="nowhere.tgz"):
-        how_many.main()
-
-
-def test_the_picture_of_how_many_is_what_the_results_draw():
-    if not any(map(how_many.any_result, how_many.DATA)):
-        assert not how_many.PICTURE.exists()
-        return
-    drawn, kept = (Image.open(source).convert("L") for source in (io.BytesIO(how_many.draw()), how_many.PICTURE))
-    assert abs(np.asarray(drawn.resize((200, 60)), float) - np.asarray(kept.resize((200, 60)), float)).mean() < 1
-
-
 def test_the_stored_results_belong_to_the_present_profile():
     for path in tables.RESULTS.glob("ablation-*.json"):
         result = json.loads(path.read_text())
         plan = ablation.settings(result["variant"], result["profile"]["steps"])
         assert result["profile"] == recipe.settings(plan), f"{path.name}: the profile has changed, train again"
-    for path in tables.RESULTS.glob("how-many-*.json"):
-        result = json.loads(path.read_text())
-        plan = recipe.settings(how_many.settings(result["data"]))
-        assert result["profile"] == plan, f"{path.name}: the profile has changed, train again"
