@@ -421,7 +421,8 @@ except RuntimeError as error:  # newer TensorFlow may come without the converter
 #     LAB_DATA=data/mine make lab
 #
 # Photographs get another recipe than rendered scenes: no mask, discriminators that learn at the generators' rate, and
-# 5,000 steps in the class profile. Cells that need a truth say so and go on. To train without a notebook, in a terminal: `python -m labutils.train --help`.
+# 5,000 steps in the class profile. Cells that need a truth say so and go on. To train without a notebook, in a
+# terminal: `.venv/bin/python -m labutils.train --help`.
 #
 # For the paper's horses and zebras, or for Monet, on a machine with a GPU:
 #
