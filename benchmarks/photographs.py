@@ -63,7 +63,7 @@ SEARCH = {
     "pool of 50": {"pool_size": 50},
     "field 46": discriminator(strides=(2, 2, 2)),
     "weights 1 / 5 / 2": weights(1, 5, 2),
-    "6,000 steps": {"steps": 6000, "constant_steps": 3000},
+    "chosen": {**weights(1, 5, 2), "steps": 5000, "constant_steps": 2500},
     "reflecting borders": {"generator": {**UNET, "padding": "reflect"}},
     "ResNet-4-16": {"generator": {"kind": "resnet_generator", "filters": 16, "blocks": 4, "upsampling": "nearest"}},
     "transposed convolutions": {"generator": {**UNET, "upsampling": "transpose"}},

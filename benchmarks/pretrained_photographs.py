@@ -23,10 +23,22 @@ from labutils import console, measure, metrics, profile, translate
 from labutils.datasets import folder, pipeline
 
 NAME, HELD_OUT, KEPT = "flowers128", 25, 40
-RESNET = {"kind": "resnet_generator", "filters": 24, "blocks": 4, "upsampling": "nearest"}
-BASE = {**photographs.START, "generator": RESNET, "sample_every": 500, "checkpoint_every": 250, "kept_generators": KEPT}
+UNET = {
+    "kind": "unet_generator",
+    "filters": 24,
+    "padding": "reflect",
+}  # without reflection, frames appear at the borders
+BASE = {
+    **photographs.START,
+    **photographs.weights(1, 5, 2),
+    **photographs.discriminator(strides=(2, 2, 2)),
+    "generator": UNET,
+    "sample_every": 1000,
+    "checkpoint_every": 250,
+    "kept_generators": KEPT,
+}
 PHASES = [  # 64 pixels first: colours are learned there at a quarter of the cost
-    {"size": 64, "steps": 4000, "constant_steps": 4000},
+    {"size": 64, "steps": 5000, "constant_steps": 5000},
     {"size": 128, "steps": 20000, "constant_steps": 10000},
 ]
 

@@ -20,6 +20,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import gallery  # noqa: E402
 import minutes  # noqa: E402
+import photographs  # noqa: E402
 import readme_picture  # noqa: E402
 import recipe  # noqa: E402
 import step  # noqa: E402
@@ -155,6 +156,7 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     tables.write("quality", time_to_quality.table(3))
     tables.write("recipes", recipe.recipes())
     tables.write("seeds", recipe.seeds())
+    tables.write("photographs", photographs.recipes())
     assert page.read_text() == before
 
 
