@@ -9,12 +9,15 @@ Each recipe differs from the first one, ``start``, in what ``SEARCH`` lists. The
 * *rim*, *centre*: the mean change in grey levels (of 255) outside the circle that fits into the picture, and inside a
   circle of half that radius. The flower is in the centre of a close-up, so the rim stands for the background.
 
+Of the recipe ``photographs``, a step is chosen without truth: the kept step with the least KID of translated
+*training* pictures. No test picture takes part in that choice. Its last step is judged as well.
+
 ``unchanged`` (the input itself) and ``colour matching`` (``measure.colour_matching``) are judged like recipes. Results
 are stored in benchmarks/results; pictures and networks stay in the runs' folders. An interrupted training resumes.
 
 python benchmarks/photographs.py unchanged "colour matching" start --data daisy2sunflower
-python benchmarks/photographs.py chosen --data daisy2sunflower --seeds 0 1 2
-python benchmarks/photographs.py --time start chosen   # seconds of a step, in turns with the class profile's
+python benchmarks/photographs.py photographs --data daisy2sunflower --seeds 0 1 2
+python benchmarks/photographs.py photographs --time --data daisy2sunflower   # seconds of a step
 python benchmarks/photographs.py --write               # put the tables of stored results into benchmarks/README.md
 """
 
@@ -32,7 +35,7 @@ import tables
 import tensorflow as tf
 from PIL import Image
 
-from labutils import console, cyclegan, measure, metrics, models, profile, training
+from labutils import console, cyclegan, measure, metrics, models, profile, training, translate
 from labutils.datasets import folder, pipeline
 
 CLASS = profile.load("class")
@@ -56,6 +59,7 @@ def weights(adversarial, cycle, identity):
     return {"loss_weights": {"adversarial": adversarial, "cycle": cycle, "identity": identity}}
 
 
+CHOSEN = "photographs"
 SEARCH = {
     "start": {},
     "batch 2": {"batch_size": 2, "steps": 2000, "constant_steps": 1000},
@@ -63,13 +67,13 @@ SEARCH = {
     "pool of 50": {"pool_size": 50},
     "field 46": discriminator(strides=(2, 2, 2)),
     "weights 1 / 5 / 2": weights(1, 5, 2),
-    "chosen": {**weights(1, 5, 2), "steps": 5000, "constant_steps": 2500},
     "reflecting borders": {"generator": {**UNET, "padding": "reflect"}},
     "ResNet-4-16": {"generator": {"kind": "resnet_generator", "filters": 16, "blocks": 4, "upsampling": "nearest"}},
     "transposed convolutions": {"generator": {**UNET, "upsampling": "transpose"}},
     "96 px": {"size": 96},
     "96 px, field 46": {"size": 96, **discriminator(strides=(2, 2, 2))},
 }
+SEARCH[CHOSEN] = {**weights(1, 5, 2), "steps": 5000, "constant_steps": 2500}
 BASELINES = ("unchanged", "colour matching")
 SCORES = ("taken", "in grey", "KID", "rim", "centre")
 
@@ -77,7 +81,7 @@ SCORES = ("taken", "in grey", "KID", "rim", "centre")
 def recipe(name):
     """Return the profile of a recipe; that of ``start`` for a baseline."""
     lab = dataclasses.replace(CLASS, **{**START, **SEARCH.get(name, {})})
-    return dataclasses.replace(lab, name=name, sample_every=lab.steps, checkpoint_every=500, kept_generators=6)
+    return dataclasses.replace(lab, name=name, sample_every=lab.steps, checkpoint_every=500, kept_generators=10)
 
 
 def stored(name, seed, data):
@@ -107,17 +111,40 @@ def train(name, seed, data, judge):
         run.wait()
         generators = {"ab": gan.generator_ab, "ba": gan.generator_ba}
     for direction, generator in generators.items():
-        result[direction] = judged(generator, direction, lab.size, judge, place)
+        result[direction] = judged(generator, direction, lab.size, judge, place / f"sheet-{direction}.png")
+        if name == CHOSEN:
+            found = distances(place / "generators", data, direction, lab.size)
+            step = min(found, key=lambda step: found[step][0])
+            network = translate.load_generator(place / "generators" / f"step-{step:08}-{direction}")
+            scores = judged(network, direction, lab.size, judge, place / f"sheet-chosen-{direction}.png")
+            result[f"chosen {direction}"] = {"step": step, "KID of training pictures": found, **scores}
     tables.keep(key, result)
     return result
 
 
-def judged(generator, direction, size, judge, place):
-    """Return the scores of ``generator`` on the test pictures of ``judge``; keep sheets of them in ``place``."""
+def distances(kept, root, direction, size, sources="train", limit=120):
+    """Return the KID, with its error, of every kept step: ``{step: (KID, error)}``.
+
+    At most ``limit`` pictures of the folder ``sources`` + the first domain are translated, and compared with all
+    training pictures of the other domain.
+    """
+    source, target = direction.upper()
+    real = pipeline.pictures(root, f"{sources}{source}", size, limit) / 2 + 0.5
+    others = measure.features_of(pipeline.pictures(root, f"train{target}", size) / 2 + 0.5)
+    found = {}
+    for path in sorted(kept.glob(f"step-*-{direction}.json")):
+        network = translate.load_generator(path)
+        fake = metrics.translated(network, real)
+        found[network.card["steps"]] = measure.kid(measure.features_of(fake), others)
+    return found
+
+
+def judged(generator, direction, size, judge, path):
+    """Return the scores of ``generator`` on the test pictures of ``judge``; write a sheet of them to ``path``."""
     source, target = direction.upper()
     real, others = (pipeline.pictures(judge, f"test{domain}", size) / 2 + 0.5 for domain in (source, target))
     fake = metrics.translated(generator, real)
-    sheet(real, fake, place / f"sheet-{direction}.png")
+    sheet(real, fake, path)
     colour, grey = classifiers(judge, size)
     away = np.hypot(*np.meshgrid(*[np.arange(size) - (size - 1) / 2] * 2)) / (size / 2)
     change = 255 * np.abs(fake - real).mean(axis=(0, 3))
@@ -198,15 +225,22 @@ def recipes():
     for result in sorted(kept("data"), key=lambda result: (result["data"], order.index(result["recipe"]))):
         name = result["recipe"]
         row = [result["data"], name, "–" if name in BASELINES else str(result["seed"])]
-        rows.append([*row, *(" / ".join(shown(result[way][score]) for way in ("ab", "ba")) for score in SCORES)])
-    header = ["pictures", "recipe", "seed", "taken", "taken in grey", "KID × 1000", "rim", "centre"]
+        rows.append([*row, "–" if name in BASELINES else "the last", *cells(result, "")])
+        if "chosen ab" in result:
+            steps = "{}, back {}".format(*(result[f"chosen {way}"]["step"] for way in ("ab", "ba")))
+            rows.append([*row, steps, *cells(result, "chosen ")])
+    header = ["pictures", "recipe", "seed", "step", "taken", "taken in grey", "KID × 1000", "rim", "centre"]
     return tables.markdown(header, rows)
+
+
+def cells(result, place):
+    return [" / ".join(shown(result[f"{place}{way}"][score]) for way in ("ab", "ba")) for score in SCORES]
 
 
 def shown(score):
     if isinstance(score, list):
         return "{:.0f} ± {:.0f}".format(*(1000 * value for value in score))
-    return f"{score:.0%}" if score <= 1 else f"{score:.0f}"
+    return f"{score:.0%}" if score <= 1 else f"{score:.0f}"  # a share, or grey levels
 
 
 def main():
@@ -229,8 +263,9 @@ def main():
     for name in options.names:
         for seed in options.seeds if name not in BASELINES else [0]:
             result = train(name, seed, options.data, options.judge or options.data)
-            scores = {f"{score} {way}": result[way][score] for score in SCORES for way in ("ab", "ba")}
-            print(name, seed, {key: np.round(value, 3).tolist() for key, value in scores.items()}, flush=True)
+            for way in [key for key in result if key[-2:] in ("ab", "ba")]:
+                scores = {score: np.round(result[way][score], 3).tolist() for score in SCORES}
+                print(name, seed, way, result[way].get("step", ""), scores, flush=True)
     if options.write:
         tables.write("photographs", recipes())
 

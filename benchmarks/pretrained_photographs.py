@@ -19,8 +19,8 @@ import tables
 import tensorflow as tf
 
 import pretrained
-from labutils import console, measure, metrics, profile, translate
-from labutils.datasets import folder, pipeline
+from labutils import console, profile, translate
+from labutils.datasets import folder
 
 NAME, HELD_OUT, KEPT = "flowers128", 25, 40
 UNET = {
@@ -56,33 +56,6 @@ def split(data, root):
     return root
 
 
-def scores(kept, root, size):
-    """Score every kept step on the validation pictures: ``{direction: {step: (taken, KID, its error)}}``.
-
-    KID compares with the *training* pictures of the other domain, which are more than the validation pictures.
-    """
-    classifier, found = measure.DomainClassifier(size).fit(root), {}
-    print(f"The classifier is right about {classifier.accuracy(root):.1%} of the validation pictures.")
-    for direction in ("ab", "ba"):
-        source, target = direction.upper()
-        real = pipeline.pictures(root, f"test{source}", size) / 2 + 0.5
-        others = measure.features_of(pipeline.pictures(root, f"train{target}", size) / 2 + 0.5)
-        found[direction] = {}
-        for path in sorted(kept.glob(f"step-*-{direction}.json")):
-            network = translate.load_generator(path)
-            fake = metrics.translated(network, real)
-            kid = measure.kid(measure.features_of(fake), others)
-            found[direction][network.card["steps"]] = (classifier.accepts(fake, direction[1]), *kid)
-            print(direction, network.card["steps"], np.round(found[direction][network.card["steps"]], 3), flush=True)
-    return found
-
-
-def choose(found):
-    """Choose the step with the lowest KID among those of which the classifier takes nearly as many as of any."""
-    most = max(taken for taken, *_ in found.values())
-    return min((step for step in found if found[step][0] >= most - 0.041), key=lambda step: found[step][1])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the photographs to train on")
@@ -105,11 +78,13 @@ def main():
             run = pretrained.phase(lab, directory, options.seed, run, root)
         return
     lab, kept = labs[-1], folders[-1] / "generators"
-    found = scores(kept, root, lab.size)
     for direction in ("ab", "ba"):
-        step = choose(found[direction])
+        found = photographs.distances(kept, root, direction, lab.size, sources="test")
+        step = min(found, key=lambda step: found[step][0])
         network = translate.load_generator(kept / f"step-{step:08}-{direction}")
-        print(direction, step, photographs.judged(network, direction, lab.size, options.judge or options.data, place))
+        print(direction, {step: round(distance, 3) for step, (distance, _) in found.items()})
+        sheet = place / f"sheet-{direction}.png"
+        print(step, photographs.judged(network, direction, lab.size, options.judge or options.data, sheet), flush=True)
         if options.ship:
             ship(network, direction, lab, step, place, options)
 
@@ -124,7 +99,7 @@ def ship(network, direction, lab, step, place, options):
         size=lab.size,
         phases=PHASES,
         steps=step,
-        chosen=f"the lowest KID on {HELD_OUT} validation pictures among the kept steps that a classifier takes",
+        chosen=f"the kept step of the last phase with the least KID of {HELD_OUT} validation pictures",
         seed=options.seed,
         hours=round(minutes / 60, 2),
         machine=f"{os.cpu_count()} cores, TensorFlow {tf.__version__}, {tables.machine()}",
