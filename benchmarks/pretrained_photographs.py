@@ -19,7 +19,7 @@ import tables
 import tensorflow as tf
 
 import pretrained
-from labutils import console, profile, translate
+from labutils import console, cyclegan, profile, translate
 from labutils.datasets import folder
 
 NAME, HELD_OUT, KEPT = "flowers128", 25, 40
@@ -39,7 +39,7 @@ BASE = {
 }
 PHASES = [  # 64 pixels first: colours are learned there at a quarter of the cost
     {"size": 64, "steps": 5000, "constant_steps": 5000},
-    {"size": 128, "steps": 20000, "constant_steps": 10000},
+    {"size": 128, "steps": 30000, "constant_steps": 15000},
 ]
 
 
@@ -73,6 +73,7 @@ def main():
     if not options.status and not options.ship:
         os.environ.setdefault("TF_SET_ONEDNN_FPMATH_MODE", "BF16")  # as in pretrained.py
         os.environ.setdefault("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+        cyclegan.share_cores()
         run = None
         for lab, directory in zip(labs, folders, strict=True):
             run = pretrained.phase(lab, directory, options.seed, run, root)
