@@ -75,6 +75,8 @@ SEARCH = {
 }
 SEARCH[CHOSEN] = {**weights(1, 5, 2), "steps": 5000, "constant_steps": 2500}
 BASELINES = ("unchanged", "colour matching")
+SETTINGS = ("generator", "discriminator", "loss_weights", "discriminator_pace", "learning_rate", "pool_size")
+SETTINGS += ("size", "batch_size", "steps", "constant_steps")
 SCORES = ("taken", "in grey", "KID", "rim", "centre")
 
 
@@ -101,8 +103,7 @@ def train(name, seed, data, judge):
         made = {"unchanged": lambda _: metrics.copy, "colour matching": lambda way: measure.colour_matching(data, way)}
         generators = {direction: made[name](direction) for direction in ("ab", "ba")}
     else:
-        kept = {key: value for key, value in dataclasses.asdict(lab).items() if key[:5] not in ("cost", "style")}
-        result["profile"] = json.loads(json.dumps(kept))
+        result["profile"] = json.loads(json.dumps({key: getattr(lab, key) for key in SETTINGS}))
         tf.keras.utils.set_random_seed(seed)
         loss_weights = cyclegan.LossWeights(**lab.loss_weights)
         gan = cyclegan.CycleGAN(*models.networks(lab), loss_weights=loss_weights, pool_size=lab.pool_size)
@@ -234,13 +235,13 @@ def recipes():
 
 
 def cells(result, place):
-    return [" / ".join(shown(result[f"{place}{way}"][score]) for way in ("ab", "ba")) for score in SCORES]
+    return [" / ".join(shown(score, result[f"{place}{way}"][score]) for way in ("ab", "ba")) for score in SCORES]
 
 
-def shown(score):
-    if isinstance(score, list):
-        return "{:.0f} ± {:.0f}".format(*(1000 * value for value in score))
-    return f"{score:.0%}" if score <= 1 else f"{score:.0f}"  # a share, or grey levels
+def shown(score, value):
+    if score == "KID":
+        return "{:.0f} ± {:.0f}".format(*(1000 * part for part in value))
+    return f"{value:.0%}" if score in ("taken", "in grey") else f"{value:.0f}"
 
 
 def main():
