@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from labutils import console
+
 SUMMER, WINTER = "Terrain/countryside{}.green.dds", "Terrain.winter/countryside{}.winter.png"
 TILE, TILES, TESTS = 160, 12, 2
 
@@ -46,4 +48,5 @@ def cut(photograph, scene, domain, root):
 
 
 if __name__ == "__main__":
+    console.escape()
     main()
