@@ -87,10 +87,13 @@ def train(name, seed):
         )
 
 
-def phase(lab, directory, seed, before):
-    """Train one phase to its end, starting from the networks of the phase ``before``, if any."""
+def phase(lab, directory, seed, before, root=None):
+    """Train one phase to its end, starting from the networks of the phase ``before``, if any.
+
+    ``root``: the dataset's folder, by default that of the profile ``lab``.
+    """
     tf.keras.utils.set_random_seed(seed)
-    root = published.ensure(lab)
+    root = root or published.ensure(lab)
     networks = models.networks(lab)
     if before:
         gan = before.gan

@@ -23,6 +23,7 @@ import ablation  # noqa: E402
 import gallery  # noqa: E402
 import labels  # noqa: E402
 import minutes  # noqa: E402
+import photographs  # noqa: E402
 import readme_picture  # noqa: E402
 import recipe  # noqa: E402
 import step  # noqa: E402
@@ -166,6 +167,7 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     tables.write("seeds", recipe.seeds())
     tables.write("ablation", ablation.table())
     tables.write("labels", labels.table(labels.kept()))
+    tables.write("photographs", photographs.recipes())
     assert page.read_text() == before
 
 

@@ -303,6 +303,16 @@ def test_the_full_profile_is_the_papers_for_cityscapes(fruit):
     assert (small.size, small.steps, small.constant_steps) == (64, 10, 5) and "attention" not in small.generator
 
 
+def test_the_results_for_photographs_are_of_the_recipe_that_lessons_use():
+    lab = recipe.settings(profile.load("class", "daisy2sunflower"))
+    results = [json.loads(path.read_text()) for path in tables.RESULTS.glob("photographs-*-photographs-*.json")]
+    assert {result["data"] for result in results} == {"closeups", "summer2winter"} and len(results) == 4
+    for result in results:
+        for name in ("size", "generator", "discriminator", "steps", "constant_steps", "loss_weights", "pool_size"):
+            assert result["profile"][name] == lab[name], name
+        assert result["profile"]["discriminator_pace"] == lab["discriminator_pace"] == 1
+
+
 def test_the_stored_results_belong_to_the_present_profile():
     for path in tables.RESULTS.glob("ablation-*.json"):
         result = json.loads(path.read_text())

@@ -25,18 +25,19 @@ def gains(kept, root, direction):
     return found
 
 
-def distances(kept, root, direction, limit=100):
-    """Measure the KID of every generator in a run's folder ``kept``, with training pictures: ``{step: KID}``.
+def distances(kept, root, direction, part="train", limit=120):
+    """Measure the KID of every generator in a run's folder ``kept``: ``{step: KID}``.
 
-    ``limit`` pictures of one training folder of ``root`` are translated and compared with those of the other.
+    ``limit`` pictures of the folder ``part`` + the first domain of ``root`` are translated, by default training
+    pictures, and compared with all training pictures of the other domain.
     """
     paths = files.by_step(kept, f"-{direction}.json").values()
     networks = [generators.load_generator(path) for path in paths]
-    sizes = {network.spec["image_size"] for network in networks}
-    real, others = (pipeline.pictures(root, f"train{x.upper()}", max(sizes), limit) / 2 + 0.5 for x in direction)
-    target, found = features_of(others), {}
+    size, (source, target) = networks[0].spec["image_size"], direction.upper()
+    real = pipeline.pictures(root, f"{part}{source}", size, limit) / 2 + 0.5
+    others, found = features_of(pipeline.pictures(root, f"train{target}", size) / 2 + 0.5), {}
     for network in tqdm(networks, f"measuring {direction}", unit=" steps"):
-        found[network.card["steps"]] = kid(features_of(translated(network, real)), target)[0]
+        found[network.card["steps"]] = kid(features_of(translated(network, real)), others)[0]
     return found
 
 
