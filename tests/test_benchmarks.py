@@ -19,7 +19,6 @@ from labutils.measure import cost
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-import ablation  # noqa: E402
 import gallery  # noqa: E402
 import labels  # noqa: E402
 import minutes  # noqa: E402
@@ -165,7 +164,6 @@ def test_the_tables_in_the_readme_are_those_of_the_results(tmp_path, monkeypatch
     tables.write("quality", time_to_quality.table(3))
     tables.write("recipes", recipe.recipes())
     tables.write("seeds", recipe.seeds())
-    tables.write("ablation", ablation.table())
     tables.write("labels", labels.table(labels.kept()))
     tables.write("photographs", photographs.recipes())
     assert page.read_text() == before

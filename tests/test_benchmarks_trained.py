@@ -1,4 +1,4 @@
-"""The benchmarks that train: the paper's ablation, and photographs to labels."""
+"""The benchmarks that train: photographs to labels, and the recipe for photographs."""
 
 import dataclasses
 import json
@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-import tensorflow as tf
 from PIL import Image
 
-from labutils import cyclegan, losses, measure, profile, speed, translate
+from labutils import measure, profile, speed, translate
 from labutils.datasets import pipeline
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-import ablation  # noqa: E402
 import labels  # noqa: E402
 import recipe  # noqa: E402
 import tables  # noqa: E402
@@ -45,83 +43,6 @@ def forbid_training(module, monkeypatch):
         raise AssertionError("a stored result was trained again")
 
     monkeypatch.setattr(module.training, "Run", refuse)
-
-
-# The ablation
-
-
-def gradients(gan, pictures, loss):
-    """The gradient of one loss for all weights of the generators, from ``CycleGAN``'s definition."""
-    real_a, real_b = pictures
-    with tf.GradientTape() as tape:
-        if loss == "cycle_a":
-            value = losses.cycle(real_a, gan.generator_ba(gan.generator_ab(real_a, training=True), training=True))
-        else:
-            value = losses.cycle(real_b, gan.generator_ab(gan.generator_ba(real_b, training=True), training=True))
-    return [gradient.numpy() for gradient in tape.gradient(value, gan.generator_variables)], float(value)
-
-
-@pytest.mark.parametrize(
-    "direction, kept, dropped", [("forward", "cycle_a", "cycle_b"), ("backward", "cycle_b", "cycle_a")]
-)
-def test_one_direction_of_the_cycle_loss_has_no_gradient(make_gan, orchard_root, direction, kept, dropped):
-    pictures = next(iter(pipeline.unpaired(orchard_root, 32)))
-    gan, only_cycle = make_gan(), cyclegan.LossWeights(0.0, 1.0, 0.0)
-    networks = [gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b]
-    one = ablation.OneCycle(direction, *networks, loss_weights=only_cycle, pool_size=0)
-    wanted, value = gradients(gan, pictures, kept)
-    unwanted, other = gradients(gan, pictures, dropped)
-    before, cycle = [weights.numpy() for weights in one.generator_variables], losses.cycle
-    one.compile(tf.keras.optimizers.SGD(1.0), tf.keras.optimizers.SGD(0.0))
-    log = one.fit(tf.data.Dataset.from_tensors(pictures), verbose=0).history
-    assert losses.cycle is cycle
-    assert log[kept][0] == pytest.approx(value, rel=1e-4) and log[dropped][0] == pytest.approx(other, rel=1e-4)
-    for old, weights, gradient, absent in zip(before, one.generator_variables, wanted, unwanted, strict=True):
-        np.testing.assert_allclose(old - weights.numpy(), gradient, atol=1e-5)
-        assert np.abs(absent).max() > 1e-4 or np.abs(gradient).max() < 1e-4  # so that its absence is visible
-
-
-def test_the_variants_differ_in_their_losses_only(monkeypatch, tiny):
-    plans = {name: ablation.settings(name, 1500) for name in ablation.VARIANTS}
-    lab = profile.load("class")
-    for plan in plans.values():
-        assert plan.generator == {**lab.generator, "attention": False} and plan.loss_weights["identity"] == 0
-        assert (plan.steps, plan.constant_steps, plan.train) == (1500, 750, lab.train)
-        assert dataclasses.replace(plan, loss_weights={}) == dataclasses.replace(plans["GAN alone"], loss_weights={})
-    weights = {name: (plan.loss_weights["adversarial"], plan.loss_weights["cycle"]) for name, plan in plans.items()}
-    full = (lab.loss_weights["adversarial"], lab.loss_weights["cycle"])
-    assert weights.pop("cycle alone") == (0, full[1]) and weights.pop("GAN alone") == (full[0], 0)
-    assert set(weights.values()) == {full}
-    built = {name: ablation.build(name, tiny) for name in ablation.VARIANTS}
-    assert {name: gan.direction for name, gan in built.items() if isinstance(gan, ablation.OneCycle)} == {
-        "GAN + forward cycle": "forward",
-        "GAN + backward cycle": "backward",
-    }
-
-
-def test_an_ablation_is_trained_once_and_stored(home, tiny, orchard_root, monkeypatch):
-    monkeypatch.setattr(ablation, "settings", lambda name, steps: dataclasses.replace(tiny, steps=steps))
-    monkeypatch.setattr(ablation.published, "ensure", lambda lab: orchard_root)
-    result = ablation.train("GAN + forward cycle", 8, 1)
-    assert {"gain", "background_psnr"} <= result["ab"].keys() & result["ba"].keys()
-    assert (home / "results" / "ablation-gan-forward-cycle-8-1.json").is_file()
-    forbid_training(ablation, monkeypatch)
-    assert ablation.train("GAN + forward cycle", 8, 1) == json.loads(json.dumps(result))
-
-
-def test_the_ablations_table_has_means_and_the_papers_values(monkeypatch):
-    def report(gain, background):
-        return {"gain": gain, "background_psnr": background}
-
-    kept = {
-        ablation.key("all (CycleGAN)", 1500, seed): {"ab": report(gain, 30.0), "ba": report(-gain, 20.0)}
-        for seed, gain in enumerate((1.0, 2.0, 6.0))
-    }
-    monkeypatch.setattr(tables, "kept", kept.get)
-    rows = {row.split(" | ")[0].strip("| "): row for row in ablation.table().splitlines()}
-    assert "| +3.00 (+1.00 to +6.00) | -3.00 (-6.00 to -1.00) | 30.0 (30.0 to 30.0) | 20.0" in rows["all (CycleGAN)"]
-    assert rows["all (CycleGAN)"].endswith("| .52 / .17 / .11 | .58 / .22 / .16 |")
-    assert rows["GAN alone"].count("not run yet") == 4 and ".51 / .11 / .08 | .53 / .11 / .07" in rows["GAN alone"]
 
 
 # Photographs to labels
@@ -311,10 +232,3 @@ def test_the_results_for_photographs_are_of_the_recipe_that_lessons_use():
         for name in ("size", "generator", "discriminator", "steps", "constant_steps", "loss_weights", "pool_size"):
             assert result["profile"][name] == lab[name], name
         assert result["profile"]["discriminator_pace"] == lab["discriminator_pace"] == 1
-
-
-def test_the_stored_results_belong_to_the_present_profile():
-    for path in tables.RESULTS.glob("ablation-*.json"):
-        result = json.loads(path.read_text())
-        plan = ablation.settings(result["variant"], result["profile"]["steps"])
-        assert result["profile"] == recipe.settings(plan), f"{path.name}: the profile has changed, train again"
