@@ -1,10 +1,14 @@
 """What several test files share: a tiny orchard, tiny networks, and a profile that trains in seconds."""
 
 import dataclasses
+import signal
 
 import pytest
 
 from labutils import profile
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
