@@ -98,7 +98,7 @@ def test_vgg_comes_from_the_mirror_whole_or_not_at_all(room, monkeypatch):
 @pytest.mark.parametrize("what", ["a header", "the body", "flood"])
 def test_a_mirror_that_drips_or_floods_is_given_up(room, monkeypatch, server, what):
     server.answers = [{**test_public.DRIPS, "flood": test_public.flood}[what]]
-    monkeypatch.setattr(published, "TIMEOUT", 0.3)
+    monkeypatch.setattr(published.transfer, "TIMEOUT", 0.3)
     monkeypatch.setattr(class_check, "MOST", 1_000_000)
     with pytest.raises(class_check.Missing, match="only .* bytes came in|more than the expected"):
         class_check.vgg(server.url)
@@ -109,7 +109,7 @@ def test_a_full_disk_is_no_missing_weights(room, monkeypatch, capsys):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(published, "copy", refuse)
+    monkeypatch.setattr(published.transfer, "copy", refuse)
     monkeypatch.setenv("LAB_MIRROR", str(room))
     assert class_check.main(["--port", free_port(), "--datasets"]) == 1
     assert re.search(

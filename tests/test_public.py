@@ -178,7 +178,7 @@ def test_otherwise_nothing_is_left_and_the_error_says_what_to_do(server, tmp_pat
 @pytest.mark.parametrize("what", DRIPS)
 def test_a_drip_is_given_up(server, tmp_path, monkeypatch, what):
     server.answers = [DRIPS[what], right]
-    monkeypatch.setattr(published, "TIMEOUT", 0.3)
+    monkeypatch.setattr(published.transfer, "TIMEOUT", 0.3)
     download = threading.Thread(target=published.download, args=("pairs", tmp_path), daemon=True)
     download.start()
     download.join(20)
@@ -189,7 +189,7 @@ def test_a_drip_is_given_up(server, tmp_path, monkeypatch, what):
 def test_silence_is_given_up(server, tmp_path, monkeypatch):
     answered = threading.Event()
     server.answers = [lambda handler: answered.wait(20), right]
-    monkeypatch.setattr(published, "TIMEOUT", 0.3)
+    monkeypatch.setattr(published.transfer, "TIMEOUT", 0.3)
     published.download("pairs", tmp_path)
     answered.set()
     assert_whole(tmp_path / "pairs")
@@ -317,7 +317,7 @@ class Full(io.FileIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("module", [published, archives])
+@pytest.mark.parametrize("module", [published.transfer, archives])
 def test_a_full_disk_is_told_at_once_with_the_remedy(server, tmp_path, monkeypatch, module):
     server.answers = [right]
     monkeypatch.setattr(module, "open", Full, raising=False)

@@ -113,7 +113,7 @@ def vgg(mirror, backbone="vgg19"):
     place = weights.cache_folders()[0] / name
     try:
         with files.aside(place) as aside:
-            published.copy(address, aside, backbone.upper(), MOST)
+            published.transfer.copy(address, aside, backbone.upper(), MOST)
             if hashlib.md5(aside.read_bytes()).hexdigest() != md5:
                 raise Missing(f"{address} is not the {backbone.upper()} that Keras publishes (another MD5)")
     except files.DiskError:

@@ -2,29 +2,24 @@
 
 import os
 import shutil
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from labutils import datasets
 from labutils.base import files, paths
 from labutils.base.archives import unpack
-from labutils.base.background import wait_for
 from labutils.base.words import choices
 from labutils.datasets import folder
 from labutils.profile import home
 from labutils.published import flowers
+from labutils.published.transfer import copy, local
 
 BERKELEY = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 GITHUB = "https://github.com/akanametov/cyclegan/releases/download/1.0"
 TENSORFLOW = "http://download.tensorflow.org/example_images"
 TRIES = 3  # per address, for temporary failures: a timeout, a server error, a wrong or incomplete file
 PAUSE = 1.0  # seconds before the first retry; doubled before the second
-TIMEOUT = 30.0  # seconds without data
-SLOWEST = 2_000  # bytes a second, measured over TIMEOUT seconds
 
 
 class DownloadError(Exception):
@@ -195,7 +190,7 @@ def _fetch(name, folder, root, mirrors):
     own = os.environ.get("LAB_MIRROR")
     for mirror in (*mirrors, *([own] if own else []), *facts.urls):
         url = _address(str(mirror), facts.archive)
-        if url.startswith("file:") and not (there := _local(url)).exists() and there.with_name(name).is_dir():
+        if url.startswith("file:") and not (there := local(url)).exists() and there.with_name(name).is_dir():
             return there.with_name(name)
         for attempt in range(TRIES):
             time.sleep(PAUSE * 2 ** (attempt - 1) if attempt else 0)
@@ -226,10 +221,6 @@ def _address(mirror, archive):
     return mirror if mirror.endswith(Path(archive).suffix) else f"{mirror.rstrip('/')}/{archive}"
 
 
-def _local(url):
-    return Path(url2pathname(urlparse(url).path))
-
-
 def _hopeless(error):
     """Return whether a retry is pointless: an HTTP 4xx answer, or a missing local file."""
     response = getattr(error, "response", None)
@@ -249,57 +240,3 @@ def _retrieve(url, name, folder, facts):
 
     pooch.get_logger().setLevel("WARNING")
     return pooch.retrieve(url, f"sha256:{facts.sha256}", fname=facts.archive, path=folder, downloader=fetch)
-
-
-def copy(url, file, name, most):
-    """Copy ``url`` to the path ``file``, with a progress bar called ``name``.
-
-    Raises ``ValueError`` if more than ``most`` bytes come, ``TimeoutError`` if headers or body come too slowly, and
-    what requests raises (an ``OSError``).
-    """
-    if url.startswith("file:"):
-        shutil.copyfile(_local(url), file)
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=most, desc=name, unit="B", unit_scale=True) as bar:
-        transfer = _Transfer(url, file, bar)
-        transfer.start()
-        try:
-            before = 0
-            while not wait_for(transfer.ended, TIMEOUT):
-                came, before = bar.n - before, bar.n
-                if came < SLOWEST * TIMEOUT:
-                    raise TimeoutError(f"only {came:,} bytes came in {TIMEOUT:g} seconds")
-        finally:
-            transfer.wanted = False
-    if transfer.error:
-        raise transfer.error
-
-
-class _Transfer(threading.Thread):
-    """Stream ``url`` to ``file`` in a thread, because http.client reads headers for as long as a server sends any."""
-
-    def __init__(self, url, file, bar):
-        super().__init__(daemon=True)
-        self.url, self.file, self.bar, self.wanted, self.error = url, file, bar, True, None
-        self.ended = threading.Event()
-
-    def run(self):
-        import requests
-
-        try:
-            with requests.get(
-                self.url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
-            ) as response:
-                response.raise_for_status()
-                with open(self.file, "wb") as out:
-                    while self.wanted and (chunk := response.raw.read1(1 << 16)):  # whatever has arrived, even one byte
-                        out.write(chunk)
-                        self.bar.update(len(chunk))
-                        if self.bar.n > self.bar.total:
-                            raise ValueError(f"more than the expected {self.bar.total:,} bytes came")
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.ended.set()

@@ -78,9 +78,9 @@ def train(run):
     before = {
         number: signal.signal(number, lambda *_: asked.append(True)) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    Log(run)
-    run.start()
     try:
+        Log(run)
+        run.start()
         with tqdm(total=run.target, initial=run.step, desc=run.root.name, unit=" steps", mininterval=SECONDS) as bar:
             while run.running:
                 with contextlib.suppress(TimeoutError):

@@ -102,7 +102,7 @@ plots.grid(
 # **Rendered** data needs no internet connection. **Published** datasets are those on which papers compare results.
 # `published.DATASETS` lists them, with the size and the SHA-256 checksum of each archive. A partial or different
 # file is therefore rejected. The last, `daisy2sunflower`, is the orchard's real counterpart: photographs of flowers,
-# which a laptop learns to translate in minutes. Their photographers are named under every figure.
+# which a laptop learns to translate in minutes. Figures of them name the photographers.
 
 # %%
 for name, facts in published.DATASETS.items():
